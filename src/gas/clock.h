@@ -1,0 +1,29 @@
+/* Monotonic time in nanoseconds. */
+#ifndef GAS_CLOCK_H
+#define GAS_CLOCK_H
+
+#include <stdint.h>
+#include <time.h>
+
+#define GAS_FOREVER UINT64_MAX
+
+static inline uint64_t gas_clock_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* What is left until `deadline`: 0 when it has passed, GAS_FOREVER when there is none. */
+static inline uint64_t gas_clock_left(uint64_t deadline)
+{
+    uint64_t now;
+
+    if (deadline == GAS_FOREVER)
+        return GAS_FOREVER;
+    now = gas_clock_now();
+    return deadline > now ? deadline - now : 0;
+}
+
+#endif

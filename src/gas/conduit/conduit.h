@@ -1,0 +1,137 @@
+/*
+ * The conduit: everything the runtime asks of a transport. One backend per transport library, each
+ * a table of operations, so that the unit tests can run on a loopback.
+ *
+ * Locking. The runtime serializes every operation under one lock per conduit, except the two that
+ * say otherwise (`sleep`, `name`). Callbacks (`deliver`, `done`) run inside an operation, so with
+ * that lock held: they may call am_send, bulk_receive and bulk_reject, never poll, and never block.
+ *
+ * Memory. What a caller passes to am_send as header and data is copied before it returns. Bulk
+ * buffers are sent from where they are and stay the caller's to keep alive and unchanged until
+ * `done`. A landing buffer stays the caller's likewise.
+ */
+#ifndef GAS_CONDUIT_CONDUIT_H
+#define GAS_CONDUIT_CONDUIT_H
+
+#include "../boot/boot.h"
+#include "../config.h"
+#include "../status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct gas_conduit gas_conduit_t;
+
+/* The longest header of an active message, in bytes. */
+#define GAS_AM_HEADER_MAX 64
+
+/* The most bulk buffers in one message. */
+#define GAS_AM_BULK_MAX (1u << 20)
+
+typedef struct gas_iov {
+    const void *base;
+    size_t length;
+} gas_iov_t;
+
+/* An active message to send. */
+typedef struct gas_am {
+    uint16_t handler;
+    uint16_t header_length; /* at most GAS_AM_HEADER_MAX */
+    uint32_t bulk_count;    /* at most GAS_AM_BULK_MAX */
+    const void *header;
+    const void *data; /* copied; meant to be small (inline_max) but of any length */
+    size_t data_length;
+    const gas_iov_t *bulk; /* moved by rendezvous, each into its own landing buffer */
+} gas_am_t;
+
+/* Called exactly once when an operation that returned GAS_OK is over; then its memory is free. */
+typedef void (*gas_done_fn)(void *arg, gas_status_t status);
+
+/* A bulk buffer that a peer announced and that waits for a landing buffer. */
+typedef struct gas_bulk {
+    uint64_t length;
+    void *handle; /* the conduit's own */
+} gas_bulk_t;
+
+/* An active message that has arrived. Everything it points at is valid during `deliver` only, but
+ * each bulk handle lives until it is given to bulk_receive or bulk_reject. */
+typedef struct gas_arrival {
+    int source;
+    uint16_t handler;
+    uint16_t header_length;
+    uint32_t bulk_count;
+    const void *header;
+    const void *data;
+    size_t data_length;
+    const gas_bulk_t *bulk;
+} gas_arrival_t;
+
+typedef void (*gas_deliver_fn)(void *arg, const gas_arrival_t *arrival);
+
+typedef struct gas_conduit_params {
+    gas_boot_t *boot; /* outlives the conduit */
+    const gas_config_t *config;
+    gas_deliver_fn deliver;
+    void *deliver_arg;
+} gas_conduit_params_t;
+
+typedef struct gas_conduit_ops {
+    const char *name;
+
+    /* Opens the transport and publishes this rank's address through boot->put. The caller then
+     * fences; no operation is called before that. */
+    gas_status_t (*create)(const gas_conduit_params_t *params, gas_conduit_t **conduit);
+
+    /* Frees everything, finished or not; no callback is called any more. */
+    void (*destroy)(gas_conduit_t *conduit);
+
+    /*
+     * Sends. Does not block and does not poll: what the transport cannot take now it keeps and
+     * sends on later polls. Messages from one rank to one other are delivered in the order in which
+     * they were sent, each once all of its bulk buffers have been announced. The endpoint is made
+     * on the first message to a rank. `done` is called if and only if there are bulk buffers and
+     * GAS_OK was returned; that may happen before the return.
+     */
+    gas_status_t (*am_send)(gas_conduit_t *conduit, int destination, const gas_am_t *am,
+                            gas_done_fn done, void *arg);
+
+    /* Fetches an announced buffer into `landing`, of the announced length. `done` may be called
+     * before the return. */
+    gas_status_t (*bulk_receive)(gas_conduit_t *conduit, gas_bulk_t *bulk, void *landing,
+                                 gas_done_fn done, void *arg);
+
+    /* Declines an announced buffer; the sender's `done` is still called. */
+    void (*bulk_reject)(gas_conduit_t *conduit, gas_bulk_t *bulk);
+
+    /* Moves traffic and runs callbacks. How much was done; 0 when there was nothing to do. */
+    unsigned (*poll)(gas_conduit_t *conduit);
+
+    /* GAS_OK: from now on the arrival of anything ends a `sleep`, also one that starts later.
+     * GAS_BUSY: something is there already, poll first. */
+    gas_status_t (*arm)(gas_conduit_t *conduit);
+
+    /* Without the lock, from any number of threads. Blocks until what was armed happens, `wake_fd`
+     * is readable, a signal handler ran or `timeout` nanoseconds are over (GAS_FOREVER: no limit).
+     * May return early. */
+    void (*sleep)(gas_conduit_t *conduit, int wake_fd, uint64_t timeout);
+
+    /* How many sends the transport has not taken yet: while there are any, nothing wakes a sleeper
+     * when they could go on, so somebody must poll from time to time. */
+    size_t (*backlog)(gas_conduit_t *conduit);
+
+    /* How many operations of this rank are not over: sends not taken, buffers not fetched by their
+     * receivers. */
+    size_t (*outstanding)(gas_conduit_t *conduit);
+
+    /* One line about the library and the transports in use. Without the lock. */
+    void (*describe)(gas_conduit_t *conduit, char *text, size_t size);
+} gas_conduit_ops_t;
+
+struct gas_conduit {
+    const gas_conduit_ops_t *ops;
+};
+
+/* The conduit this library was built for. */
+const gas_conduit_ops_t *gas_conduit_default(void);
+
+#endif

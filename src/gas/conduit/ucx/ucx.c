@@ -1,0 +1,273 @@
+/* The UCX conduit: context, worker, endpoints, progress and sleeping. */
+#include "ucx.h"
+
+#include "../../clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+gas_status_t ucx_error(ucs_status_t ucs, const char *what)
+{
+    gas_status_t status = GAS_ERR_TRANSPORT;
+
+    if (ucs == UCS_ERR_NO_MEMORY)
+        status = GAS_ERR_NO_MEMORY;
+    else if (ucs == UCS_ERR_UNREACHABLE || ucs == UCS_ERR_NO_DEVICE)
+        status = GAS_ERR_UNREACHABLE;
+    return gas_error(status, "%s: UCX says \"%s\"", what, ucs_status_string(ucs));
+}
+
+/* The usual reason why a worker cannot be made on one host is a full /dev/shm: say so. */
+static gas_status_t worker_error(ucs_status_t ucs)
+{
+    struct statvfs shm;
+    gas_status_t status = ucx_error(ucs, "cannot open the shared-memory transport");
+
+    if (statvfs("/dev/shm", &shm) == 0) {
+        unsigned long long block = shm.f_frsize;
+
+        return gas_error(status,
+                         "cannot open the shared-memory transport: UCX says \"%s\"; /dev/shm has "
+                         "%llu MiB free of %llu MiB, and a rank needs about 10: free some, or "
+                         "mount it larger (docker: --shm-size)",
+                         ucs_status_string(ucs), shm.f_bavail * block >> 20,
+                         shm.f_blocks * block >> 20);
+    }
+    return status;
+}
+
+static gas_status_t open_context(ucx_conduit_t *self)
+{
+    ucp_config_t *config;
+    ucp_params_t params;
+    ucs_status_t ucs = ucp_config_read(NULL, NULL, &config);
+
+    if (ucs != UCS_OK)
+        return ucx_error(ucs, "cannot read UCX's configuration");
+    if (self->params.boot->one_host) {
+        ucs = ucp_config_modify(config, "TLS", self->params.config->ucx_tls);
+        if (ucs != UCS_OK) {
+            ucp_config_release(config);
+            return ucx_error(ucs, "cannot set UCX's transports");
+        }
+    }
+    memset(&params, 0, sizeof(params));
+    params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_ESTIMATED_NUM_EPS;
+    params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
+    params.estimated_num_eps = 16;
+    ucs = ucp_init(&params, config, &self->context);
+    ucp_config_release(config);
+    if (ucs != UCS_OK)
+        return gas_error(GAS_ERR_TRANSPORT,
+                         "UCX finds no usable transport among \"%s\" (PYGAS_UCX_TLS): %s",
+                         self->params.config->ucx_tls, ucs_status_string(ucs));
+    return GAS_OK;
+}
+
+static gas_status_t open_worker(ucx_conduit_t *self)
+{
+    ucp_worker_params_t params;
+    ucs_status_t ucs;
+
+    memset(&params, 0, sizeof(params));
+    params.field_mask = UCP_WORKER_PARAM_FIELD_THREAD_MODE;
+    params.thread_mode = UCS_THREAD_MODE_SERIALIZED;
+    ucs = ucp_worker_create(self->context, &params, &self->worker);
+    if (ucs != UCS_OK)
+        return worker_error(ucs);
+    ucs = ucp_worker_get_efd(self->worker, &self->event_fd);
+    if (ucs != UCS_OK) {
+        ucp_worker_destroy(self->worker);
+        return ucx_error(ucs, "cannot sleep on UCX's events");
+    }
+    return GAS_OK;
+}
+
+static gas_status_t publish_address(ucx_conduit_t *self)
+{
+    ucp_address_t *address;
+    size_t length;
+    gas_status_t status;
+    ucs_status_t ucs = ucp_worker_get_address(self->worker, &address, &length);
+
+    if (ucs != UCS_OK)
+        return ucx_error(ucs, "cannot get this rank's address");
+    status = self->params.boot->ops->put(self->params.boot, address, length);
+    ucp_worker_release_address(self->worker, address);
+    return status;
+}
+
+gas_status_t ucx_endpoint(ucx_conduit_t *self, int rank, ucp_ep_h *endpoint)
+{
+    gas_boot_t *boot = self->params.boot;
+    ucp_ep_params_t params;
+    void *address;
+    size_t length;
+    gas_status_t status;
+    ucs_status_t ucs;
+
+    if (self->endpoints[rank] != NULL) {
+        *endpoint = self->endpoints[rank];
+        return GAS_OK;
+    }
+    status = boot->ops->get(boot, rank, &address, &length);
+    if (status != GAS_OK)
+        return status;
+    memset(&params, 0, sizeof(params));
+    params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE;
+    params.address = address;
+    params.err_mode = UCP_ERR_HANDLING_MODE_NONE;
+    ucs = ucp_ep_create(self->worker, &params, endpoint);
+    free(address);
+    if (ucs != UCS_OK)
+        return ucx_error(ucs, "cannot reach a rank");
+    self->endpoints[rank] = *endpoint;
+    return GAS_OK;
+}
+
+static void close_endpoints(ucx_conduit_t *self)
+{
+    ucp_request_param_t param;
+
+    memset(&param, 0, sizeof(param));
+    param.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
+    param.flags = UCP_EP_CLOSE_FLAG_FORCE;
+    for (int rank = 0; rank < self->params.boot->size; rank++) {
+        ucs_status_ptr_t request;
+
+        if (self->endpoints[rank] == NULL)
+            continue;
+        request = ucp_ep_close_nbx(self->endpoints[rank], &param);
+        if (UCS_PTR_IS_PTR(request)) {
+            while (ucp_request_check_status(request) == UCS_INPROGRESS)
+                ucp_worker_progress(self->worker);
+            ucp_request_free(request);
+        }
+    }
+}
+
+static void ucx_destroy(gas_conduit_t *conduit)
+{
+    ucx_conduit_t *self = (ucx_conduit_t *)conduit;
+
+    close_endpoints(self);
+    ucx_am_fini(self);
+    ucp_worker_destroy(self->worker);
+    ucp_cleanup(self->context);
+    free(self->endpoints);
+    free(self);
+}
+
+static unsigned ucx_poll(gas_conduit_t *conduit)
+{
+    return ucp_worker_progress(((ucx_conduit_t *)conduit)->worker);
+}
+
+static gas_status_t ucx_arm(gas_conduit_t *conduit)
+{
+    ucs_status_t ucs = ucp_worker_arm(((ucx_conduit_t *)conduit)->worker);
+
+    if (ucs == UCS_OK)
+        return GAS_OK;
+    return ucs == UCS_ERR_BUSY ? GAS_BUSY : ucx_error(ucs, "cannot arm UCX's events");
+}
+
+static void ucx_sleep(gas_conduit_t *conduit, int wake_fd, uint64_t timeout)
+{
+    ucx_conduit_t *self = (ucx_conduit_t *)conduit;
+    struct pollfd fds[2] = {{.fd = self->event_fd, .events = POLLIN},
+                            {.fd = wake_fd, .events = POLLIN}};
+    struct timespec limit = {.tv_sec = (time_t)(timeout / 1000000000u),
+                             .tv_nsec = (long)(timeout % 1000000000u)};
+
+    ppoll(fds, 2, timeout == GAS_FOREVER ? NULL : &limit, NULL);
+}
+
+static size_t ucx_backlog(gas_conduit_t *conduit)
+{
+    return ((ucx_conduit_t *)conduit)->backlog;
+}
+
+static size_t ucx_outstanding(gas_conduit_t *conduit)
+{
+    return ((ucx_conduit_t *)conduit)->outstanding;
+}
+
+static void ucx_describe(gas_conduit_t *conduit, char *text, size_t size)
+{
+    ucx_conduit_t *self = (ucx_conduit_t *)conduit;
+
+    snprintf(text, size, "UCX %s over %s", ucp_get_version_string(),
+             self->params.boot->one_host ? self->params.config->ucx_tls : "its own choice");
+}
+
+static gas_status_t ucx_create(const gas_conduit_params_t *params, gas_conduit_t **conduit);
+
+static const gas_conduit_ops_t ucx_ops = {
+    .name = "ucx",
+    .create = ucx_create,
+    .destroy = ucx_destroy,
+    .am_send = ucx_am_send,
+    .bulk_receive = ucx_bulk_receive,
+    .bulk_reject = ucx_bulk_reject,
+    .poll = ucx_poll,
+    .arm = ucx_arm,
+    .sleep = ucx_sleep,
+    .backlog = ucx_backlog,
+    .outstanding = ucx_outstanding,
+    .describe = ucx_describe,
+};
+
+static gas_status_t ucx_create(const gas_conduit_params_t *params, gas_conduit_t **conduit)
+{
+    unsigned major, minor, release;
+    gas_status_t status;
+    ucx_conduit_t *self;
+
+    ucp_get_version(&major, &minor, &release);
+    if (major != 1 || minor < 13)
+        return gas_error(GAS_ERR_UNSUPPORTED, "UCX %s was loaded, and PyGAS needs 1.13 or newer",
+                         ucp_get_version_string());
+    self = calloc(1, sizeof(*self));
+    if (self == NULL)
+        return gas_error(GAS_ERR_NO_MEMORY, "no memory for the conduit");
+    self->super.ops = &ucx_ops;
+    self->params = *params;
+    self->endpoints = calloc((size_t)params->boot->size, sizeof(*self->endpoints));
+    if (self->endpoints == NULL) {
+        status = gas_error(GAS_ERR_NO_MEMORY, "no memory for %d endpoints", params->boot->size);
+        goto err_free;
+    }
+    status = open_context(self);
+    if (status != GAS_OK)
+        goto err_endpoints;
+    status = open_worker(self);
+    if (status != GAS_OK)
+        goto err_context;
+    status = ucx_am_init(self);
+    if (status == GAS_OK)
+        status = publish_address(self);
+    if (status != GAS_OK)
+        goto err_worker;
+    *conduit = &self->super;
+    return GAS_OK;
+
+err_worker:
+    ucp_worker_destroy(self->worker);
+err_context:
+    ucp_cleanup(self->context);
+err_endpoints:
+    free(self->endpoints);
+err_free:
+    free(self);
+    return status;
+}
+
+const gas_conduit_ops_t *gas_conduit_default(void)
+{
+    return &ucx_ops;
+}

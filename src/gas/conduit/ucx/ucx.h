@@ -1,0 +1,71 @@
+/*
+ * The UCX conduit, for the files that share it. UCX >= 1.13 and nothing newer.
+ *
+ * Design notes. A message without bulk buffers is one eager UCX active message (AM_HEAD). Each bulk
+ * buffer is a UCX active message of its own (AM_BULK), sent by rendezvous, so it stays contiguous
+ * on both sides: that is the path on which UCX moves it in one copy (CMA on one host, RDMA across).
+ * The head counts the buffers; `partial` messages wait, by (source, id), until the head and every
+ * announcement are there, and only then is the message delivered, with all of its buffers announced
+ * at once. UCX delivers in order on one endpoint, so order holds.
+ *
+ * The worker is in SERIALIZED mode: the runtime's conduit lock guards everything in here.
+ */
+#ifndef GAS_CONDUIT_UCX_UCX_H
+#define GAS_CONDUIT_UCX_UCX_H
+
+#include "../conduit.h"
+
+#include <ucp/api/ucp.h>
+
+enum { AM_HEAD = 0, AM_BULK = 1 };
+
+/* What an AM_HEAD starts with; then header and data, without padding. */
+typedef struct wire_head {
+    uint32_t source;
+    uint16_t handler;
+    uint16_t header_length;
+    uint32_t bulk_count;
+    uint32_t reserved;
+    uint64_t id; /* the sender's number for a message with bulk buffers */
+} wire_head_t;
+
+/* The UCX header of an AM_BULK. */
+typedef struct wire_bulk {
+    uint32_t source;
+    uint32_t index;
+    uint64_t id;
+} wire_bulk_t;
+
+typedef struct partial partial_t;
+
+#define PARTIAL_BUCKETS 256u
+
+typedef struct ucx_conduit {
+    gas_conduit_t super;
+    gas_conduit_params_t params;
+    ucp_context_h context;
+    ucp_worker_h worker;
+    int event_fd;
+    ucp_ep_h *endpoints;                  /* by rank; NULL until the first message */
+    uint64_t next_id;                     /* of a message with bulk buffers */
+    size_t backlog;                       /* eager sends that UCX keeps */
+    size_t outstanding;                   /* every send that is not over */
+    partial_t *partials[PARTIAL_BUCKETS]; /* messages that are not complete */
+} ucx_conduit_t;
+
+/* `what` failed with `ucs`: remembers the text and returns the runtime's status. */
+gas_status_t ucx_error(ucs_status_t ucs, const char *what);
+
+/* The endpoint to `rank`, made now if this is the first message. */
+gas_status_t ucx_endpoint(ucx_conduit_t *self, int rank, ucp_ep_h *endpoint);
+
+/* ucx_am.c: the active-message operations of the table, and what they need from create/destroy. */
+gas_status_t ucx_am_init(ucx_conduit_t *self);
+void ucx_am_fini(ucx_conduit_t *self);
+gas_status_t ucx_am_send(gas_conduit_t *conduit, int destination, const gas_am_t *am,
+                         gas_done_fn done, void *arg);
+gas_status_t ucx_bulk_receive(gas_conduit_t *conduit, gas_bulk_t *bulk, void *landing,
+                              gas_done_fn done, void *arg);
+void ucx_bulk_reject(gas_conduit_t *conduit, gas_bulk_t *bulk);
+
+#endif

@@ -1,0 +1,26 @@
+/*
+ * The runtime's public face: a partitioned global address space in C, without Python.
+ *
+ *   gas_boot_create()  who am I            boot/boot.h
+ *   gas_job_start()    my part of the job  job.h
+ *   gas_am_send()      active messages     job.h, message.h
+ *   gas_wait()         waiting, progress   progress.h, event.h
+ *   gas_work_*()       work for the layer above    work.h
+ *   gas_barrier_*()    the barrier         barrier.h
+ */
+#ifndef GAS_GAS_H
+#define GAS_GAS_H
+
+#include "barrier.h"
+#include "boot/boot.h"
+#include "clock.h"
+#include "conduit/conduit.h"
+#include "config.h"
+#include "event.h"
+#include "job.h"
+#include "message.h"
+#include "progress.h"
+#include "status.h"
+#include "work.h"
+
+#endif

@@ -1,0 +1,153 @@
+#include "job.h"
+
+#include "clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define STOP_NS 2000000000u /* how long a stop waits for sends that the transport has not taken */
+
+void gas_job_lock(gas_job_t *job)
+{
+    pthread_mutex_lock(&job->lock);
+}
+
+void gas_job_unlock(gas_job_t *job)
+{
+    pthread_mutex_unlock(&job->lock);
+}
+
+static void deliver(void *arg, const gas_arrival_t *arrival)
+{
+    gas_job_t *job = arg;
+    gas_handler_t *handler = NULL;
+    gas_msg_t *msg = NULL;
+
+    if (arrival->handler < GAS_HANDLER_MAX && job->handlers[arrival->handler].run != NULL) {
+        handler = &job->handlers[arrival->handler];
+        msg = gas_msg_create(arrival);
+    }
+    if (msg != NULL) {
+        handler->run(job, msg, handler->arg);
+        return;
+    }
+    atomic_fetch_add(&job->dropped, 1);
+    for (uint32_t i = 0; i < arrival->bulk_count; i++) {
+        gas_bulk_t bulk = arrival->bulk[i];
+
+        job->conduit->ops->bulk_reject(job->conduit, &bulk);
+    }
+}
+
+static void lock_init(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t attributes;
+
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(lock, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+}
+
+static gas_status_t open_conduit(gas_job_t *job, const gas_job_params_t *params)
+{
+    gas_conduit_params_t conduit = {
+        .boot = job->boot,
+        .config = &job->config,
+        .deliver = deliver,
+        .deliver_arg = job,
+    };
+    gas_status_t status = params->conduit->create(&conduit, &job->conduit);
+
+    if (status != GAS_OK)
+        return status;
+    status = job->boot->ops->fence(job->boot, params->interrupt, params->interrupt_arg);
+    if (status != GAS_OK)
+        job->conduit->ops->destroy(job->conduit);
+    return status;
+}
+
+gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
+{
+    gas_job_t *job = calloc(1, sizeof(*job));
+    gas_status_t status;
+
+    if (job == NULL) {
+        params->boot->ops->destroy(params->boot);
+        return gas_error(GAS_ERR_NO_MEMORY, "no memory for the job");
+    }
+    job->boot = params->boot;
+    job->kick = params->kick;
+    job->kick_arg = params->kick_arg;
+    memcpy(job->handlers, params->handlers, sizeof(job->handlers));
+    job->handlers[GAS_HANDLER_BARRIER] = (gas_handler_t){gas_barrier_arrived, NULL};
+    lock_init(&job->lock);
+    gas_workq_init(&job->workq);
+    gas_barrier_init(&job->barrier);
+    status = gas_config_read(&job->config);
+    if (status != GAS_OK)
+        goto err_job;
+    status = open_conduit(job, params);
+    if (status != GAS_OK)
+        goto err_job;
+    status = gas_progress_start(job);
+    if (status != GAS_OK)
+        goto err_conduit;
+    *out = job;
+    return GAS_OK;
+
+err_conduit:
+    job->conduit->ops->destroy(job->conduit);
+err_job:
+    gas_workq_fini(&job->workq);
+    pthread_mutex_destroy(&job->lock);
+    job->boot->ops->destroy(job->boot);
+    free(job);
+    return status;
+}
+
+void gas_job_stop(gas_job_t *job)
+{
+    uint64_t deadline = gas_clock_now() + STOP_NS;
+    size_t left;
+
+    do {
+        gas_job_lock(job);
+        job->conduit->ops->poll(job->conduit);
+        left = job->conduit->ops->outstanding(job->conduit);
+        gas_job_unlock(job);
+        if (left > 0)
+            gas_wait(job, NULL, gas_clock_now() + 1000000u, GAS_WAIT_BRIEFLY);
+    } while (left > 0 && gas_clock_left(deadline) > 0);
+    gas_progress_stop(job);
+    job->conduit->ops->destroy(job->conduit);
+    gas_workq_fini(&job->workq);
+    pthread_mutex_destroy(&job->lock);
+    job->boot->ops->destroy(job->boot);
+    free(job);
+}
+
+gas_status_t gas_job_bye(gas_job_t *job)
+{
+    return job->boot->ops->bye(job->boot);
+}
+
+gas_status_t gas_am_send(gas_job_t *job, int destination, const gas_am_t *am, gas_done_fn done,
+                         void *arg)
+{
+    gas_conduit_t *conduit = job->conduit;
+    gas_status_t status;
+    size_t backlog;
+
+    if (destination < 0 || destination >= gas_job_size(job))
+        return gas_error(GAS_ERR_INVALID, "there is no rank %d in a job of %d", destination,
+                         gas_job_size(job));
+    gas_job_lock(job);
+    status = conduit->ops->am_send(conduit, destination, am, done, arg);
+    backlog = conduit->ops->backlog(conduit);
+    atomic_store_explicit(&job->backlog, backlog, memory_order_relaxed);
+    gas_job_unlock(job);
+    if (backlog > 0)
+        gas_progress_nudge(job);
+    return status;
+}

@@ -1,0 +1,95 @@
+/*
+ * A job, as one of its ranks sees it: boot, conduit, settings, handlers, progress.
+ *
+ * A process normally has one; the unit tests have several, on a loopback.
+ */
+#ifndef GAS_JOB_H
+#define GAS_JOB_H
+
+#include "barrier.h"
+#include "boot/boot.h"
+#include "conduit/conduit.h"
+#include "config.h"
+#include "message.h"
+#include "progress.h"
+#include "work.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* Handler ids: the first few are the runtime's own. */
+#define GAS_HANDLER_BARRIER 0
+#define GAS_HANDLER_USER 8
+#define GAS_HANDLER_MAX 32
+
+typedef struct gas_handler {
+    gas_handler_fn run;
+    void *arg;
+} gas_handler_t;
+
+/* Work waits and nobody inside the runtime will drain it: get a thread to call gas_work_drain().
+ * Called from any thread, also inside handlers; must not block. `age`: nanoseconds for which the
+ * oldest item has waited, 0 when it has just come. Called again while the work is still there. */
+typedef void (*gas_kick_fn)(void *arg, uint64_t age);
+
+typedef struct gas_job_params {
+    gas_boot_t *boot; /* becomes the job's, also if starting it fails */
+    const gas_conduit_ops_t *conduit;
+    gas_handler_t handlers[GAS_HANDLER_MAX]; /* from GAS_HANDLER_USER on */
+    gas_kick_fn kick;
+    void *kick_arg;
+    gas_interrupt_fn interrupt; /* see boot.h; may be NULL */
+    void *interrupt_arg;
+} gas_job_params_t;
+
+struct gas_job {
+    gas_boot_t *boot;
+    gas_conduit_t *conduit;
+    gas_config_t config;
+    gas_handler_t handlers[GAS_HANDLER_MAX]; /* constant after the start */
+    gas_kick_fn kick;
+    void *kick_arg;
+    pthread_mutex_t lock;  /* the conduit lock; recursive, as handlers send */
+    atomic_size_t backlog; /* of the conduit, at the last look */
+    atomic_size_t dropped; /* messages that named no handler or found no memory */
+    gas_workq_t workq;
+    gas_progress_t progress;
+    gas_barrier_t barrier;
+};
+
+/*
+ * Start this rank's part of the job. Collective: blocks until every rank is in here. On an error
+ * nothing is left but the reason in gas_error_text().
+ */
+gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **job);
+
+/*
+ * End this rank's part: waits a little for what it has sent to be taken by the transport, then
+ * closes it. Local; ranks that may still be sent to should have met in a barrier before. The caller
+ * has taken its own work out (gas_work_take()) and no other thread uses the job any more.
+ */
+void gas_job_stop(gas_job_t *job);
+
+/* Tell the launcher that the end of this process is a proper one. */
+gas_status_t gas_job_bye(gas_job_t *job);
+
+static inline int gas_job_rank(const gas_job_t *job)
+{
+    return job->boot->rank;
+}
+
+static inline int gas_job_size(const gas_job_t *job)
+{
+    return job->boot->size;
+}
+
+/* Send an active message: see am_send in conduit.h for the contract. Any thread, also inside
+ * handlers. Waits for the conduit lock, which a peer's large buffer may hold for milliseconds. */
+gas_status_t gas_am_send(gas_job_t *job, int destination, const gas_am_t *am, gas_done_fn done,
+                         void *arg);
+
+/* Internal: the conduit lock. */
+void gas_job_lock(gas_job_t *job);
+void gas_job_unlock(gas_job_t *job);
+
+#endif
