@@ -4,9 +4,10 @@
  *   gas_boot_create()  who am I            boot/boot.h
  *   gas_job_start()    my part of the job  job.h
  *   gas_am_send()      active messages     job.h, message.h
- *   gas_wait()         waiting, progress   progress.h, event.h
+ *   gas_wait()         waiting, progress   wait.h, event.h
  *   gas_work_*()       work for the layer above    work.h
  *   gas_barrier_*()    the barrier         barrier.h
+ *   gas_mailbox_*()    messages by tag     mailbox.h
  */
 #ifndef GAS_GAS_H
 #define GAS_GAS_H
@@ -18,9 +19,11 @@
 #include "config.h"
 #include "event.h"
 #include "job.h"
+#include "mailbox.h"
 #include "message.h"
-#include "progress.h"
 #include "status.h"
+#include "wait.h"
+#include "waiter.h"
 #include "work.h"
 
 #endif

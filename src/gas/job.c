@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STOP_NS 2000000000u /* how long a stop waits for sends that the transport has not taken */
+#define STOP_NS 2000000000u   /* how long a stop waits for what this rank has sent */
+#define STOP_LOOK_NS 1000000u /* between two looks at it */
 
 void gas_job_lock(gas_job_t *job)
 {
@@ -17,13 +18,22 @@ void gas_job_unlock(gas_job_t *job)
     pthread_mutex_unlock(&job->lock);
 }
 
+void gas_job_note_backlog(gas_job_t *job)
+{
+    size_t backlog = job->conduit->ops->backlog(job->conduit);
+
+    if (backlog != atomic_load_explicit(&job->backlog, memory_order_relaxed))
+        atomic_store(&job->backlog, backlog);
+}
+
 static void deliver(void *arg, const gas_arrival_t *arrival)
 {
     gas_job_t *job = arg;
     gas_handler_t *handler = NULL;
     gas_msg_t *msg = NULL;
 
-    if (arrival->handler < GAS_HANDLER_MAX && job->handlers[arrival->handler].run != NULL) {
+    if (!atomic_load_explicit(&job->closed, memory_order_relaxed) &&
+        arrival->handler < GAS_HANDLER_MAX && job->handlers[arrival->handler].run != NULL) {
         handler = &job->handlers[arrival->handler];
         msg = gas_msg_create(arrival);
     }
@@ -81,9 +91,12 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     job->kick_arg = params->kick_arg;
     memcpy(job->handlers, params->handlers, sizeof(job->handlers));
     job->handlers[GAS_HANDLER_BARRIER] = (gas_handler_t){gas_barrier_arrived, NULL};
+    job->handlers[GAS_HANDLER_MAILBOX] = (gas_handler_t){gas_mailbox_arrived, NULL};
+    job->handlers[GAS_HANDLER_PROBE] = (gas_handler_t){gas_mailbox_probed, NULL};
     lock_init(&job->lock);
     gas_workq_init(&job->workq);
     gas_barrier_init(&job->barrier);
+    gas_mailbox_init(&job->mailbox);
     status = gas_config_read(&job->config);
     if (status != GAS_OK)
         goto err_job;
@@ -106,20 +119,29 @@ err_job:
     return status;
 }
 
+void gas_job_close(gas_job_t *job)
+{
+    gas_job_lock(job); /* no handler is running any more when this returns */
+    atomic_store(&job->closed, true);
+    gas_job_unlock(job);
+}
+
 void gas_job_stop(gas_job_t *job)
 {
     uint64_t deadline = gas_clock_now() + STOP_NS;
     size_t left;
 
+    gas_job_close(job);
     do {
         gas_job_lock(job);
         job->conduit->ops->poll(job->conduit);
         left = job->conduit->ops->outstanding(job->conduit);
         gas_job_unlock(job);
         if (left > 0)
-            gas_wait(job, NULL, gas_clock_now() + 1000000u, GAS_WAIT_BRIEFLY);
+            gas_wait(job, NULL, gas_clock_now() + STOP_LOOK_NS, 0);
     } while (left > 0 && gas_clock_left(deadline) > 0);
     gas_progress_stop(job);
+    gas_mailbox_fini(job);
     job->conduit->ops->destroy(job->conduit);
     gas_workq_fini(&job->workq);
     pthread_mutex_destroy(&job->lock);
@@ -137,17 +159,15 @@ gas_status_t gas_am_send(gas_job_t *job, int destination, const gas_am_t *am, ga
 {
     gas_conduit_t *conduit = job->conduit;
     gas_status_t status;
-    size_t backlog;
 
     if (destination < 0 || destination >= gas_job_size(job))
         return gas_error(GAS_ERR_INVALID, "there is no rank %d in a job of %d", destination,
                          gas_job_size(job));
     gas_job_lock(job);
     status = conduit->ops->am_send(conduit, destination, am, done, arg);
-    backlog = conduit->ops->backlog(conduit);
-    atomic_store_explicit(&job->backlog, backlog, memory_order_relaxed);
+    gas_job_note_backlog(job);
+    if (am->bulk_count > 0 || atomic_load_explicit(&job->backlog, memory_order_relaxed) > 0)
+        gas_progress_unsettled(job);
     gas_job_unlock(job);
-    if (backlog > 0)
-        gas_progress_nudge(job);
     return status;
 }

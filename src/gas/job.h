@@ -10,8 +10,10 @@
 #include "boot/boot.h"
 #include "conduit/conduit.h"
 #include "config.h"
+#include "mailbox.h"
 #include "message.h"
 #include "progress.h"
+#include "wait.h"
 #include "work.h"
 
 #include <pthread.h>
@@ -19,6 +21,8 @@
 
 /* Handler ids: the first few are the runtime's own. */
 #define GAS_HANDLER_BARRIER 0
+#define GAS_HANDLER_MAILBOX 1
+#define GAS_HANDLER_PROBE 2
 #define GAS_HANDLER_USER 8
 #define GAS_HANDLER_MAX 32
 
@@ -51,10 +55,12 @@ struct gas_job {
     void *kick_arg;
     pthread_mutex_t lock;  /* the conduit lock; recursive, as handlers send */
     atomic_size_t backlog; /* of the conduit, at the last look */
-    atomic_size_t dropped; /* messages that named no handler or found no memory */
+    atomic_size_t dropped; /* messages that named no handler, found no memory or came too late */
+    atomic_bool closed;    /* what arrives is dropped */
     gas_workq_t workq;
     gas_progress_t progress;
     gas_barrier_t barrier;
+    gas_mailbox_t mailbox;
 };
 
 /*
@@ -64,9 +70,17 @@ struct gas_job {
 gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **job);
 
 /*
- * End this rank's part: waits a little for what it has sent to be taken by the transport, then
- * closes it. Local; ranks that may still be sent to should have met in a barrier before. The caller
- * has taken its own work out (gas_work_take()) and no other thread uses the job any more.
+ * From now on what arrives is dropped, so no handler runs and no work is pushed any more. Call it
+ * before taking the remaining work out (gas_work_take()) and stopping. Local. Any thread, not
+ * inside handlers.
+ */
+void gas_job_close(gas_job_t *job);
+
+/*
+ * End this rank's part: closes it (gas_job_close()), waits a little for what it has sent to be
+ * taken by the transport, then ends it. Local; ranks that may still be sent to should have met in a
+ * barrier before. The caller has taken its own work out (gas_work_take()) and no other thread uses
+ * the job any more.
  */
 void gas_job_stop(gas_job_t *job);
 
@@ -91,5 +105,8 @@ gas_status_t gas_am_send(gas_job_t *job, int destination, const gas_am_t *am, ga
 /* Internal: the conduit lock. */
 void gas_job_lock(gas_job_t *job);
 void gas_job_unlock(gas_job_t *job);
+
+/* Internal, under the lock: looks at the conduit's backlog. */
+void gas_job_note_backlog(gas_job_t *job);
 
 #endif

@@ -1,0 +1,117 @@
+"""PyGAS: a partitioned global address space for Python.
+
+Run a program on several ranks with ``pygas run -n 4 prog.py``; a plain ``python prog.py`` is a job of
+one rank. Inside the program::
+
+    import pygas
+    from collections import Counter
+
+    counts = pygas.share(Counter() if pygas.MYTHREAD == 0 else None)  # a Proxy on every rank
+    counts.update(["spam", "eggs"])                                   # runs on rank 0
+    pygas.barrier()
+
+Names
+-----
+MYTHREAD, THREADS
+    This rank and the number of ranks (the names of UPC).
+world
+    The `Team` of all ranks.
+Proxy, share, owner, is_local, local, resolve
+    Shared objects.
+at
+    A rank to run something on: ``at(r).call(f, x)``, ``.submit(f, x)``, ``.new(cls, x)``.
+barrier, broadcast
+    Collective operations of the whole job.
+progress
+    Run the requests that have arrived.
+init
+    Start the job now.
+
+When the job starts
+-------------------
+Importing PyGAS starts nothing: no thread, no communication, and a process that only imports it can
+fork. The job starts at the first use of any of the names above except `Team` and the exception
+types, or with `init`. That is collective: it blocks until every rank of the job has come that far.
+From then on a forked child cannot use PyGAS (it gets a clear error); the rank itself can go on.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from pygas import _job
+from pygas._version import __version__
+
+if TYPE_CHECKING:
+    from pygas._core import Future, Proxy
+    from pygas.errors import RemoteError
+    from pygas.objects import is_local, local, owner, progress, resolve
+    from pygas.ranks import Rank, at
+    from pygas.team import Team, barrier, broadcast, share, world
+
+    MYTHREAD: int
+    THREADS: int
+
+init = _job.init
+
+__all__ = [
+    "Future",
+    "Proxy",
+    "Rank",
+    "RemoteError",
+    "Team",
+    "__version__",
+    "at",
+    "barrier",
+    "broadcast",
+    "init",
+    "is_local",
+    "local",
+    "owner",
+    "progress",
+    "resolve",
+    "share",
+    "world",
+]
+
+# Where each name comes from. Loading them on first use keeps `import pygas` free of the extension,
+# so that the launcher starts fast and a documentation build needs no transport library.
+_HOMES = {
+    "Future": "pygas._core",
+    "Proxy": "pygas._core",
+    "Rank": "pygas.ranks",
+    "RemoteError": "pygas.errors",
+    "Team": "pygas.team",
+    "at": "pygas.ranks",
+    "barrier": "pygas.team",
+    "broadcast": "pygas.team",
+    "is_local": "pygas.objects",
+    "local": "pygas.objects",
+    "owner": "pygas.objects",
+    "progress": "pygas.objects",
+    "resolve": "pygas.objects",
+    "share": "pygas.team",
+    "world": "pygas.team",
+}
+
+
+def __getattr__(name: str) -> object:
+    value: object
+    if name == "MYTHREAD":
+        value = _job.rank()
+    elif name == "THREADS":
+        value = _job.size()
+    elif name in _HOMES:
+        _job.core()
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'pygas' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    # Without MYTHREAD and THREADS: whoever lists the names (help(), a documentation build) also
+    # reads them, and reading those two starts the job.
+    return sorted({*globals(), *_HOMES})

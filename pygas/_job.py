@@ -1,0 +1,134 @@
+"""The job's life in this process: when it starts, how it ends.
+
+Starting is collective and happens once, at the first use of the job. Ending happens at exit: every
+rank that comes to the end of its program goes on serving requests until all have (`_meet`), so that
+a Proxy works until its last user is done. A rank that ends with an uncaught exception does not wait:
+it leaves, and the launcher ends the job.
+
+Nobody waits for ever for a rank that has finished: a rank that waits in a collective operation asks
+the one it waits for, and a finished rank that is waited for leaves at once with a message.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from typing import Any
+
+# What the launcher left for this process. Taken out of the environment at once, so that programs
+# which this rank starts do not take themselves for ranks.
+_spec = os.environ.pop("PYGAS_BOOT", None)
+_start_lock = threading.RLock()
+_started = False
+
+#: Tags of messages between mailboxes are (kind << 56) + number.
+TAG_END = 1 << 56
+TAG_BROADCAST = 2 << 56
+
+
+def _keep_socket_private() -> None:
+    """Do not let children inherit the launcher's socket."""
+    fd = (_spec or "").partition(",")[0].removeprefix("fd:")
+    if fd.isdigit():
+        try:
+            os.set_inheritable(int(fd), False)
+        except OSError:
+            pass  # not ours: starting the job says so
+
+
+_keep_socket_private()
+
+
+def core() -> Any:
+    """Return the extension module, loading it if need be. Starts nothing."""
+    module = sys.modules.get("pygas._core")
+    if module is None:
+        from pygas._ucx import load_core
+
+        module = load_core()
+    return module
+
+
+def start() -> None:
+    """Start the job unless it has been started. Collective; see `init`."""
+    global _started
+    with _start_lock:
+        if _started:
+            if core().phase() != "running":
+                raise RuntimeError("the job could not be started; see the error before this one")
+            return
+        _started = True
+        module = core()
+        module.start(_spec)
+        os.register_at_fork(after_in_child=module.after_fork)
+        atexit.register(_end)
+
+
+def init() -> None:
+    """Start the job now, rather than at the first use of it.
+
+    Collective: blocks until every rank of the job has called it or used the job in another way. A
+    second call does nothing.
+
+    Raises
+    ------
+    RuntimeError, ConnectionError, MemoryError
+        If the transport cannot be opened (a full ``/dev/shm``, for one) or the launcher is gone.
+    """
+    module = core()
+    if module.phase() == "before":
+        start()
+
+
+def rank() -> int:
+    """Return this rank; starts the job."""
+    init()
+    number: int = core().rank()
+    return number
+
+
+def size() -> int:
+    """Return the number of ranks; starts the job."""
+    init()
+    number: int = core().size()
+    return number
+
+
+def _meet(module: Any) -> bool:
+    """Serve requests until every rank has finished its program; false if that can never be.
+
+    Dissemination, as in the barrier (Hensgen, Finkel and Manber, 1988), but over mailboxes: a rank
+    in here is not in any barrier of the program, which is how a forgotten barrier is noticed.
+    """
+    me, ranks = module.rank(), module.size()
+    nothing = module.encode(None)
+    distance = 1
+    while distance < ranks:
+        module.post(((me + distance) % ranks,), TAG_END + distance, nothing)
+        if module.take(TAG_END + distance, (me - distance) % ranks, False) is None:
+            print(
+                f"pygas: rank {me} has finished its program, but another rank waits for it in a "
+                "collective operation (barrier, broadcast, share)",
+                file=sys.stderr,
+            )
+            return False
+        distance *= 2
+    return True
+
+
+def _end() -> None:
+    """Close this rank's part of the job, at exit."""
+    module = core()
+    if module.phase() != "running":
+        return
+    proper = False
+    try:
+        # Python leaves an uncaught exception here before it exits.
+        if getattr(sys, "last_value", None) is None:
+            module.set_ending()
+            proper = _meet(module)
+    finally:
+        module.finish(proper)
+

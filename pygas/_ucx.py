@@ -1,0 +1,73 @@
+"""Load the extension, and before it the UCX libraries that it stands on.
+
+Which UCX: the system's, if the dynamic linker finds one (a cluster's own build knows its network);
+else the one of the ``libucx`` wheel, loaded as that wheel documents. ``PYGAS_UCX=system`` and
+``PYGAS_UCX=wheel`` insist on one of them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+from types import ModuleType
+
+# UCX reads these when its libraries are loaded. Its own crash handler would hide Python's
+# faulthandler, and its messages belong on stderr, not in the program's output.
+_UCX_DEFAULTS = {"UCX_HANDLE_ERRORS": "none", "UCX_LOG_FILE": "stderr"}
+
+#: The oldest UCX that will do.
+UCX_MINIMUM = (1, 13)
+
+
+def _load_system() -> bool:
+    try:
+        library = ctypes.CDLL("libucp.so.0")
+    except OSError:
+        return False
+    numbers = [ctypes.c_uint() for _ in range(3)]
+    library.ucp_get_version(*(ctypes.byref(number) for number in numbers))
+    return (numbers[0].value, numbers[1].value) >= UCX_MINIMUM
+
+
+def _load_wheel() -> bool:
+    try:
+        libucx = importlib.import_module("libucx")
+    except ImportError:
+        return False
+    libucx.load_library()
+    return True
+
+
+def _load_ucx() -> None:
+    choice = os.environ.get("PYGAS_UCX", "auto")
+    loaders = {
+        "auto": (_load_system, _load_wheel),
+        "system": (_load_system,),
+        "wheel": (_load_wheel,),
+    }
+    if choice not in loaders:
+        raise ImportError(f"PYGAS_UCX is {choice!r}: use auto, system or wheel")
+    if not any(load() for load in loaders[choice]):
+        raise ImportError(
+            "no UCX library of version 1.13 or newer was found: install it with the system's "
+            "package manager (Debian: libucx0), or with `pip install libucx-cu12`"
+        )
+
+
+def load_core() -> ModuleType:
+    """Return the extension module ``pygas._core``, loaded on top of the right UCX.
+
+    Raises
+    ------
+    ImportError
+        If there is no usable UCX.
+    """
+    added = {name: text for name, text in _UCX_DEFAULTS.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        _load_ucx()
+        return importlib.import_module("pygas._core")
+    finally:
+        for name in added:
+            os.environ.pop(name, None)

@@ -1,0 +1,70 @@
+"""Questions about a Proxy, which are functions because a Proxy has no names of its own."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from pygas._job import core
+
+__all__ = ["is_local", "local", "owner", "progress", "resolve"]
+
+T = TypeVar("T")
+
+
+def owner(proxy: object) -> int:
+    """Return the rank on which the object of `proxy` lives. Does not block.
+
+    Raises
+    ------
+    TypeError
+        If `proxy` is not a Proxy.
+    """
+    rank: int = core().owner(proxy)
+    return rank
+
+
+def is_local(proxy: object) -> bool:
+    """Return whether the object of `proxy` lives on this rank. Does not block.
+
+    Raises
+    ------
+    TypeError
+        If `proxy` is not a Proxy.
+    """
+    here: bool = core().is_local(proxy)
+    return here
+
+
+def local(proxy: T) -> T:
+    """Return the object itself, on the rank where it lives. Does not block.
+
+    Raises
+    ------
+    ValueError
+        If the object lives on another rank.
+    TypeError
+        If `proxy` is not a Proxy.
+    """
+    thing: T = core().local(proxy)
+    return thing
+
+
+def resolve(proxy: T) -> T:
+    """Return a copy of the object of `proxy`. Blocks until it is there.
+
+    Raises
+    ------
+    TypeError
+        If `proxy` is not a Proxy; also, or what pickle raises, if the object cannot be copied.
+    """
+    copy: T = core().resolve(proxy)
+    return copy
+
+
+def progress() -> None:
+    """Run the requests that have arrived at this rank, and return. Does not wait for more.
+
+    Requests also run without it: in every PyGAS call that waits, and between the bytecodes of a
+    program that computes.
+    """
+    core().progress()

@@ -1,0 +1,36 @@
+/* What newer CPython offers and older versions lack. */
+#ifndef PYGAS_BINDING_COMPAT_H
+#define PYGAS_BINDING_COMPAT_H
+
+#include <Python.h>
+
+#if PY_VERSION_HEX < 0x030C0000
+
+/* The exception that is set, as one object with its traceback, which is no longer set then. */
+static inline PyObject *PyErr_GetRaisedException(void)
+{
+    PyObject *type, *value, *traceback;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    if (type == NULL)
+        return NULL;
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+        Py_DECREF(traceback);
+    }
+    Py_DECREF(type);
+    return value;
+}
+
+/* Sets `exception` and takes over the reference. */
+static inline void PyErr_SetRaisedException(PyObject *exception)
+{
+    PyObject *type = Py_NewRef((PyObject *)Py_TYPE(exception));
+
+    PyErr_Restore(type, exception, PyException_GetTraceback(exception));
+}
+
+#endif
+
+#endif

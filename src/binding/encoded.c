@@ -1,0 +1,192 @@
+#include "encoded.h"
+
+#include "compat.h"
+#include "payload.h"
+#include "wait.h"
+
+/* How long a rank waits for a collective's message before it asks the source whether it has
+ * finished its program. */
+#define PROBE_NS 200000000u
+
+/* The header of a message to the mailbox; the tag comes first. */
+typedef struct parcel_head {
+    uint64_t tag;
+    pg_wire_t wire;
+} parcel_head_t;
+
+typedef struct encoded {
+    PyObject_HEAD pg_payload_t *payload;
+} encoded_t;
+
+static PyObject *encoded_new(pg_payload_t *payload)
+{
+    encoded_t *encoded;
+
+    if (payload == NULL)
+        return NULL;
+    encoded = PyObject_New(encoded_t, pg.encoded_type);
+    if (encoded == NULL) {
+        pg_payload_unref(payload);
+        return NULL;
+    }
+    encoded->payload = payload;
+    return (PyObject *)encoded;
+}
+
+static void Encoded_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    pg_payload_unref(((encoded_t *)self)->payload);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *Encoded_decode(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return pg_payload_decode(((encoded_t *)self)->payload);
+}
+
+static PyMethodDef Encoded_methods[] = {
+    {"decode", Encoded_decode, METH_NOARGS,
+     PyDoc_STR("decode($self, /)\n--\n\n"
+               "The object. Large arrays in it share the memory that was received.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot Encoded_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("An object in the form in which it travels.")},
+    {Py_tp_dealloc, Encoded_dealloc},
+    {Py_tp_methods, Encoded_methods},
+    {0, NULL},
+};
+
+static PyType_Spec Encoded_spec = {
+    .name = "pygas._core.Encoded",
+    .basicsize = sizeof(encoded_t),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = Encoded_slots,
+};
+
+PyTypeObject *pg_encoded_type_create(PyObject *module)
+{
+    return (PyTypeObject *)PyType_FromModuleAndSpec(module, &Encoded_spec, NULL);
+}
+
+PyObject *pg_encode(PyObject *module, PyObject *object)
+{
+    (void)module;
+    if (pg_require_job() < 0)
+        return NULL;
+    return encoded_new(pg_payload_encode(object));
+}
+
+/* Waits until every event is set; the memory they are in can be freed only then. Signals are served
+ * afterwards. */
+static int wait_all(gas_event_t *events, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        int outcome = pg_wait(&events[i], GAS_FOREVER);
+
+        if (outcome < 0) {
+            PyObject *exception = PyErr_GetRaisedException();
+
+            for (; i < count; i++)
+                pg_wait_landing(&events[i]);
+            PyErr_SetRaisedException(exception);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Sends to each rank of the tuple; *waiting counts the events that will be set. */
+static int post_all(PyObject *ranks, uint64_t tag, pg_payload_t *payload, gas_event_t *events,
+                    Py_ssize_t *waiting)
+{
+    parcel_head_t head = {.tag = tag};
+
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(ranks); i++) {
+        long rank = PyLong_AsLong(PyTuple_GET_ITEM(ranks, i));
+        int sent;
+
+        if (rank == -1 && PyErr_Occurred())
+            return -1;
+        gas_event_init(&events[*waiting]);
+        sent = pg_payload_send(payload, (int)rank, GAS_HANDLER_MAILBOX, &head, sizeof(head),
+                               &head.wire, &events[*waiting]);
+        if (sent < 0)
+            return -1;
+        *waiting += sent;
+    }
+    return 0;
+}
+
+PyObject *pg_post(PyObject *module, PyObject *args)
+{
+    PyObject *ranks, *encoded;
+    unsigned long long tag;
+    gas_event_t *events;
+    Py_ssize_t waiting = 0;
+    int failed;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!KO!:post", &PyTuple_Type, &ranks, &tag, pg.encoded_type,
+                          &encoded) ||
+        pg_require_job() < 0)
+        return NULL;
+    events = PyMem_RawCalloc((size_t)PyTuple_GET_SIZE(ranks) + 1, sizeof(*events));
+    if (events == NULL)
+        return PyErr_NoMemory();
+    failed = post_all(ranks, tag, ((encoded_t *)encoded)->payload, events, &waiting) < 0;
+    failed |= wait_all(events, waiting) < 0;
+    PyMem_RawFree(events);
+    if (failed)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* Waits for the parcel, probing its source now and then. 0, or -1 with an exception. */
+static int wait_for_parcel(gas_parcel_t *parcel, int probing)
+{
+    for (;;) {
+        int outcome = pg_wait(&parcel->event, gas_clock_now() + PROBE_NS);
+
+        if (outcome != 0)
+            return outcome > 0 ? 0 : -1;
+        if (probing)
+            gas_mailbox_probe(pg.job, parcel);
+        else if (gas_mailbox_abandoned(pg.job) >= 0 || gas_barrier_is_awaited(pg.job))
+            return 1; /* somebody waits for this rank, which is ending */
+    }
+}
+
+PyObject *pg_take(PyObject *module, PyObject *args)
+{
+    unsigned long long tag;
+    int source, probing, outcome;
+    gas_parcel_t parcel;
+    parcel_head_t head;
+    gas_msg_t *msg;
+    PyObject *encoded = NULL;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "Kip:take", &tag, &source, &probing) || pg_require_job() < 0)
+        return NULL;
+    if (source < 0 || source >= pg.size)
+        return PyErr_Format(PyExc_ValueError, "there is no rank %d in a job of %d", source,
+                            pg.size);
+    gas_mailbox_expect(pg.job, &parcel, tag, source);
+    outcome = wait_for_parcel(&parcel, probing);
+    msg = gas_mailbox_cancel(pg.job, &parcel);
+    if (outcome == 0 && msg->header_length == sizeof(head)) {
+        memcpy(&head, msg->header, sizeof(head));
+        encoded = encoded_new(pg_payload_fetch(msg, &head.wire));
+    } else if (outcome == 0) {
+        PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived");
+    }
+    if (msg != NULL)
+        gas_msg_free(pg.job, msg);
+    return outcome > 0 ? Py_NewRef(Py_None) : encoded;
+}

@@ -1,0 +1,15 @@
+/*
+ * Encoded: an object in the form in which it travels. Collectives encode once, pass the same bytes
+ * on, and decode where the object is wanted.
+ */
+#ifndef PYGAS_BINDING_ENCODED_H
+#define PYGAS_BINDING_ENCODED_H
+
+#include "state.h"
+
+/* Functions of the module; see their docstrings. */
+PyObject *pg_encode(PyObject *module, PyObject *object);
+PyObject *pg_post(PyObject *module, PyObject *args);
+PyObject *pg_take(PyObject *module, PyObject *args);
+
+#endif

@@ -1,0 +1,180 @@
+/*
+ * Design notes. The phase only moves forward. Python code (pygas/_job.py) serializes starting and
+ * decides when to end; here is the order in which things are opened and closed:
+ *
+ *   start:   boot, job (conduit, fence, progress thread), executor, RUNNING
+ *   finish:  ENDED, so that nothing new begins; bye; executor; queued work; job; exported objects
+ *
+ * A thread that is still inside a wait when the job ends is told within GAS_WAIT_SIGNALS. If it
+ * does not leave even so, the job's memory is left standing: the process is about to go anyway.
+ */
+#include "lifecycle.h"
+
+#include "attend.h"
+#include "call.h"
+#include "exports.h"
+#include "request.h"
+
+#define LEAVE_NS (3 * (uint64_t)GAS_WAIT_SIGNALS)
+
+pg_state_t pg;
+
+PyObject *pg_raise_status(gas_status_t status)
+{
+    PyObject *type = PyExc_RuntimeError;
+    const char *text = gas_error_text();
+
+    if (status == GAS_ERR_NO_MEMORY)
+        type = PyExc_MemoryError;
+    else if (status == GAS_ERR_INVALID)
+        type = PyExc_ValueError;
+    else if (status == GAS_ERR_IO || status == GAS_ERR_CLOSED)
+        type = PyExc_ConnectionError;
+    PyErr_SetString(type, *text != '\0' ? text : gas_status_name(status));
+    return NULL;
+}
+
+int pg_require_job(void)
+{
+    PyObject *module, *result;
+
+    switch ((pg_phase_t)atomic_load(&pg.phase)) {
+    case PG_RUNNING:
+        return 0;
+    case PG_BEFORE:
+    case PG_STARTING:
+        module = PyImport_ImportModule("pygas._job");
+        result = module != NULL ? PyObject_CallMethod(module, "start", NULL) : NULL;
+        Py_XDECREF(module);
+        Py_XDECREF(result);
+        return result != NULL ? 0 : -1;
+    case PG_ENDED:
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the job has ended on this rank: nothing shared can be used any more");
+        return -1;
+    case PG_FORKED:
+        PyErr_Format(
+            PyExc_RuntimeError,
+            "this process was forked from rank %d and is not part of the job: use PyGAS in "
+            "the rank itself, or start workers with the 'spawn' method",
+            pg.rank);
+        return -1;
+    }
+    PyErr_SetString(PyExc_SystemError, "the job is in no known phase");
+    return -1;
+}
+
+/* A signal came while the job was starting, detached, in the thread that starts it. */
+static int start_interrupted(void *arg)
+{
+    PyGILState_STATE gil = PyGILState_Ensure();
+    int failed = PyErr_CheckSignals() != 0;
+
+    (void)arg;
+    PyGILState_Release(gil);
+    return failed;
+}
+
+static gas_status_t open_job(const char *spec)
+{
+    gas_job_params_t params = {
+        .conduit = gas_conduit_default(),
+        .kick = pg_attend_kick,
+        .interrupt = start_interrupted,
+    };
+    gas_status_t status = gas_boot_create(spec, &params.boot);
+
+    if (status != GAS_OK)
+        return status;
+    params.handlers[PG_HANDLER_REQUEST] = (gas_handler_t){pg_request_arrived, NULL};
+    params.handlers[PG_HANDLER_REPLY] = (gas_handler_t){pg_call_replied, NULL};
+    pg.rank = params.boot->rank;
+    pg.size = params.boot->size;
+    return gas_job_start(&params, &pg.job);
+}
+
+PyObject *pg_start(PyObject *module, PyObject *spec)
+{
+    int before = PG_BEFORE;
+    const char *text = NULL;
+    gas_status_t status;
+
+    (void)module;
+    if (spec != Py_None) {
+        text = PyUnicode_AsUTF8(spec);
+        if (text == NULL)
+            return NULL;
+    }
+    if (!atomic_compare_exchange_strong(&pg.phase, &before, PG_STARTING)) {
+        PyErr_SetString(PyExc_RuntimeError, "the job has been started already");
+        return NULL;
+    }
+    if (pg_attend_start() < 0) {
+        atomic_store(&pg.phase, PG_ENDED);
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS status = open_job(text);
+    Py_END_ALLOW_THREADS if (status != GAS_OK)
+    {
+        atomic_store(&pg.phase, PG_ENDED);
+        pg_attend_stop();
+        return PyErr_Occurred() ? NULL : pg_raise_status(status);
+    }
+    atomic_store(&pg.phase, PG_RUNNING);
+    Py_RETURN_NONE;
+}
+
+/* True once no other thread is inside a wait; gives them a while to leave. */
+static bool users_have_left(void)
+{
+    uint64_t deadline = gas_clock_now() + LEAVE_NS;
+
+    while (atomic_load(&pg.users) > 0 && gas_clock_left(deadline) > 0) {
+        struct timespec pause = {.tv_nsec = 1000000};
+
+        Py_BEGIN_ALLOW_THREADS nanosleep(&pause, NULL);
+        Py_END_ALLOW_THREADS
+    }
+    return atomic_load(&pg.users) == 0;
+}
+
+PyObject *pg_finish(PyObject *module, PyObject *proper)
+{
+    int running = PG_RUNNING;
+    gas_work_t *work;
+
+    (void)module;
+    if (!atomic_compare_exchange_strong(&pg.phase, &running, PG_ENDED))
+        Py_RETURN_NONE;
+    if (PyObject_IsTrue(proper))
+        gas_job_bye(pg.job);
+    pg_attend_stop();
+    while ((work = gas_work_take(pg.job)) != NULL)
+        work->run(work);
+    if (users_have_left()) {
+        Py_BEGIN_ALLOW_THREADS gas_job_stop(pg.job);
+        Py_END_ALLOW_THREADS pg.job = NULL;
+    }
+    pg_exports_clear();
+    Py_RETURN_NONE;
+}
+
+PyObject *pg_after_fork(PyObject *module, PyObject *unused)
+{
+    int phase = atomic_load(&pg.phase);
+
+    (void)module;
+    (void)unused;
+    if (phase == PG_RUNNING || phase == PG_STARTING)
+        atomic_store(&pg.phase, PG_FORKED);
+    Py_RETURN_NONE;
+}
+
+PyObject *pg_phase_name(PyObject *module, PyObject *unused)
+{
+    static const char *const names[] = {"before", "starting", "running", "ended", "forked"};
+
+    (void)module;
+    (void)unused;
+    return PyUnicode_FromString(names[atomic_load(&pg.phase)]);
+}

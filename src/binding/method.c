@@ -1,0 +1,115 @@
+#include "method.h"
+
+#include "ops.h"
+
+#include <stddef.h>
+#include <structmember.h>
+
+typedef struct method {
+    PyObject_HEAD pg_proxy_t *proxy;
+    PyObject *name;
+} method_t;
+
+PyObject *pg_method_new(pg_proxy_t *proxy, PyObject *name)
+{
+    method_t *method = PyObject_GC_New(method_t, pg.method_type);
+
+    if (method == NULL)
+        return NULL;
+    method->proxy = (pg_proxy_t *)Py_NewRef((PyObject *)proxy);
+    method->name = Py_NewRef(name);
+    PyObject_GC_Track(method);
+    return (PyObject *)method;
+}
+
+static int Method_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((method_t *)self)->proxy);
+    return 0;
+}
+
+static int Method_clear(PyObject *self)
+{
+    Py_CLEAR(((method_t *)self)->proxy);
+    return 0;
+}
+
+static void Method_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    Method_clear(self);
+    Py_XDECREF(((method_t *)self)->name);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyObject *Method_call(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    method_t *method = (method_t *)self;
+
+    return pg_proxy_operate(method->proxy, PG_OP_METHOD,
+                            PyTuple_Pack(3, method->name, args, kwargs != NULL ? kwargs : Py_None));
+}
+
+static PyObject *Method_repr(PyObject *self)
+{
+    method_t *method = (method_t *)self;
+
+    return PyUnicode_FromFormat("<method %R of an object on rank %d>", method->name,
+                                method->proxy->owner);
+}
+
+/* On the owner this gives the object's own bound method, elsewhere a Method again. */
+static PyObject *Method_reduce(PyObject *self, PyObject *unused)
+{
+    method_t *method = (method_t *)self;
+    PyObject *builtins = PyImport_ImportModule("builtins");
+    PyObject *getter = builtins != NULL ? PyObject_GetAttrString(builtins, "getattr") : NULL;
+    PyObject *reduced = NULL;
+
+    (void)unused;
+    if (getter != NULL)
+        reduced = Py_BuildValue("N(OO)", getter, method->proxy, method->name);
+    Py_XDECREF(builtins);
+    return reduced;
+}
+
+static PyMethodDef Method_methods[] = {
+    {"__reduce__", Method_reduce, METH_NOARGS, PyDoc_STR("Pickled as a reference.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef Method_members[] = {
+    {"__self__", T_OBJECT, offsetof(method_t, proxy), READONLY,
+     PyDoc_STR("A Proxy to the object.")},
+    {"__name__", T_OBJECT, offsetof(method_t, name), READONLY, PyDoc_STR("The method's name.")},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot Method_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("A method of an object on another rank.")},
+    {Py_tp_traverse, Method_traverse},
+    {Py_tp_clear, Method_clear},
+    {Py_tp_dealloc, Method_dealloc},
+    {Py_tp_call, Method_call},
+    {Py_tp_repr, Method_repr},
+    {Py_tp_methods, Method_methods},
+    {Py_tp_members, Method_members},
+    {0, NULL},
+};
+
+static PyType_Spec Method_spec = {
+    .name = "pygas.Method",
+    .basicsize = sizeof(method_t),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = Method_slots,
+};
+
+PyTypeObject *pg_method_type_create(PyObject *module)
+{
+    return (PyTypeObject *)PyType_FromModuleAndSpec(module, &Method_spec, NULL);
+}

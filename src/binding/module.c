@@ -1,0 +1,193 @@
+/* The extension module pygas._core: its functions, its types, its set-up. */
+#include "codec.h"
+#include "encoded.h"
+#include "exports.h"
+#include "lifecycle.h"
+#include "remote.h"
+#include "state.h"
+
+static PyObject *pg_rank(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyLong_FromLong(pg.rank);
+}
+
+static PyObject *pg_size(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyLong_FromLong(pg.size);
+}
+
+static PyObject *pg_set_ending(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    if (pg_require_job() < 0)
+        return NULL;
+    gas_mailbox_set_ending(pg.job);
+    Py_RETURN_NONE;
+}
+
+static PyObject *pg_config(PyObject *module, PyObject *unused)
+{
+    gas_config_t config;
+    gas_status_t status = gas_config_read(&config);
+    PyObject *rows;
+
+    (void)module;
+    (void)unused;
+    if (status != GAS_OK)
+        return pg_raise_status(status);
+    rows = PyList_New(0);
+    for (size_t i = 0; rows != NULL && i < gas_config_count(); i++) {
+        gas_config_row_t row;
+        PyObject *item;
+
+        gas_config_row(&config, i, &row);
+        item = Py_BuildValue("(sssss)", row.name, row.type, row.value, row.preset, row.help);
+        if (item == NULL || PyList_Append(rows, item) < 0)
+            Py_CLEAR(rows);
+        Py_XDECREF(item);
+    }
+    return rows;
+}
+
+static PyObject *pg_describe(PyObject *module, PyObject *unused)
+{
+    char text[256];
+
+    (void)module;
+    (void)unused;
+    if (pg_require_job() < 0)
+        return NULL;
+    pg.job->conduit->ops->describe(pg.job->conduit, text, sizeof(text));
+    return PyUnicode_FromString(text);
+}
+
+#define DOC(signature, text) PyDoc_STR(signature "\n--\n\n" text)
+
+static PyMethodDef methods[] = {
+    {"start", pg_start, METH_O,
+     DOC("start($module, spec, /)",
+         "Start this rank's part of the job. Collective.\n\n"
+         "`spec` is what the launcher left in PYGAS_BOOT; None or '' is a job of one.")},
+    {"finish", pg_finish, METH_O,
+     DOC("finish($module, proper, /)",
+         "Close this rank's part of the job; tell the launcher if that is a proper end.")},
+    {"after_fork", pg_after_fork, METH_NOARGS,
+     DOC("after_fork($module, /)", "In a forked child: this process is not part of the job.")},
+    {"phase", pg_phase_name, METH_NOARGS,
+     DOC("phase($module, /)", "'before', 'starting', 'running', 'ended' or 'forked'.")},
+    {"rank", pg_rank, METH_NOARGS, DOC("rank($module, /)", "This rank; 0 before the start.")},
+    {"size", pg_size, METH_NOARGS,
+     DOC("size($module, /)", "The number of ranks; 0 before the start.")},
+    {"call", pg_remote_call, METH_VARARGS,
+     DOC("call($module, rank, function, args, kwargs, /)",
+         "Call a function on a rank and wait for its result.")},
+    {"submit", pg_remote_submit, METH_VARARGS,
+     DOC("submit($module, rank, function, args, kwargs, /)",
+         "Call a function on a rank; return a Future.")},
+    {"new", pg_remote_new, METH_VARARGS,
+     DOC("new($module, rank, cls, args, kwargs, /)",
+         "Create an object on a rank; return a Proxy to it.")},
+    {"barrier", pg_barrier, METH_NOARGS,
+     DOC("barrier($module, /)", "Wait until every rank is in the barrier. Collective.")},
+    {"progress", pg_progress, METH_NOARGS,
+     DOC("progress($module, /)", "Run the requests that have arrived. Does not wait for more.")},
+    {"encode", pg_encode, METH_O,
+     DOC("encode($module, object, /)", "The object in the form in which it travels.")},
+    {"post", pg_post, METH_VARARGS,
+     DOC("post($module, ranks, tag, encoded, /)",
+         "Send to the mailboxes of a tuple of ranks; wait until its memory is free again.")},
+    {"take", pg_take, METH_VARARGS,
+     DOC("take($module, tag, source, probing, /)",
+         "Wait for the message `tag` of rank `source`; return it as an Encoded.\n\n"
+         "If `probing`, ask the source now and then whether it has finished its program, and let "
+         "it\n"
+         "know that it is waited for. Otherwise return None when another rank waits for this "
+         "one.")},
+    {"set_ending", pg_set_ending, METH_NOARGS,
+     DOC("set_ending($module, /)", "This rank has finished its program.")},
+    {"owner", pg_proxy_owner, METH_O,
+     DOC("owner($module, proxy, /)", "The rank on which the object of a Proxy lives.")},
+    {"is_local", pg_proxy_is_local, METH_O,
+     DOC("is_local($module, proxy, /)", "True if the object of a Proxy lives on this rank.")},
+    {"local", pg_proxy_local, METH_O,
+     DOC("local($module, proxy, /)",
+         "The object itself, on the rank where it lives; ValueError elsewhere.")},
+    {"resolve", pg_proxy_resolve, METH_O,
+     DOC("resolve($module, proxy, /)", "A copy of the object of a Proxy. Blocks.")},
+    {"reduce_proxy", pg_proxy_reduce, METH_O,
+     DOC("reduce_proxy($module, proxy, /)", "How a Proxy is pickled: as a reference.")},
+    {"rebuild_proxy", pg_proxy_rebuild, METH_VARARGS,
+     DOC("rebuild_proxy($module, owner, id, /)", "The Proxy that a reference stands for.")},
+    {"config", pg_config, METH_NOARGS,
+     DOC("config($module, /)",
+         "The settings: a list of (name, type, value, default, help), all strings.")},
+    {"describe", pg_describe, METH_NOARGS,
+     DOC("describe($module, /)", "The transport library and what it uses. Starts the job.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static int add_type(PyObject *module, const char *name, PyTypeObject **slot,
+                    PyTypeObject *(*create)(PyObject *))
+{
+    *slot = create(module);
+    if (*slot == NULL)
+        return -1;
+    return PyModule_AddObjectRef(module, name, (PyObject *)*slot);
+}
+
+/* Proxies are pickled through copyreg, which goes by their real type and asks them nothing. */
+static int register_proxy_pickling(PyObject *module)
+{
+    PyObject *copyreg = PyImport_ImportModule("copyreg");
+    PyObject *reduce = PyObject_GetAttrString(module, "reduce_proxy");
+    PyObject *done = NULL;
+
+    if (copyreg != NULL && reduce != NULL)
+        done = PyObject_CallMethod(copyreg, "pickle", "OO", pg.proxy_type, reduce);
+    Py_XDECREF(copyreg);
+    Py_XDECREF(reduce);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
+}
+
+static int module_exec(PyObject *module)
+{
+    if (pg.proxy_type != NULL) {
+        PyErr_SetString(PyExc_ImportError, "pygas._core can be loaded only once in a process");
+        return -1;
+    }
+    pg.errors = PyImport_ImportModule("pygas.errors");
+    if (pg.errors == NULL || pg_codec_init() < 0 || pg_exports_init() < 0 ||
+        add_type(module, "Proxy", &pg.proxy_type, pg_proxy_type_create) < 0 ||
+        add_type(module, "Method", &pg.method_type, pg_method_type_create) < 0 ||
+        add_type(module, "Future", &pg.future_type, pg_future_type_create) < 0 ||
+        add_type(module, "Encoded", &pg.encoded_type, pg_encoded_type_create) < 0)
+        return -1;
+    return register_proxy_pickling(module);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "pygas._core",
+    .m_doc = "The core of PyGAS, in C. Use the names of the package pygas instead.",
+    .m_methods = methods,
+    .m_slots = module_slots,
+};
+
+PyMODINIT_FUNC PyInit__core(void)
+{
+    return PyModuleDef_Init(&module_def);
+}

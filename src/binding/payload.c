@@ -1,0 +1,327 @@
+#include "payload.h"
+
+#include "codec.h"
+#include "wait.h"
+
+/* A payload whose buffers are on their way. Comes back as work, since only an attached thread may
+ * let go of Python objects. */
+typedef struct held {
+    gas_work_t work; /* first: run() gets its address */
+    pg_payload_t *payload;
+    gas_event_t *sent;
+} held_t;
+
+static pg_payload_t *payload_create(pg_kind_t kind)
+{
+    pg_payload_t *payload = PyMem_Calloc(1, sizeof(*payload));
+
+    if (payload == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    payload->references = 1;
+    payload->kind = kind;
+    return payload;
+}
+
+pg_payload_t *pg_payload_ref(pg_payload_t *payload)
+{
+    payload->references++;
+    return payload;
+}
+
+void pg_payload_unref(pg_payload_t *payload)
+{
+    if (payload == NULL || --payload->references > 0)
+        return;
+    for (Py_ssize_t i = 0; i < payload->count; i++)
+        PyBuffer_Release(&payload->views[i]);
+    PyMem_Free(payload->views);
+    if (payload->bytes.obj != NULL)
+        PyBuffer_Release(&payload->bytes);
+    Py_XDECREF(payload->buffers);
+    Py_XDECREF(payload->stream);
+    PyMem_Free(payload);
+}
+
+/* Takes over `stream` and `buffers` (may be NULL), also on failure. */
+static int payload_fill(pg_payload_t *payload, PyObject *stream, PyObject *buffers)
+{
+    Py_ssize_t count = buffers != NULL ? PyList_GET_SIZE(buffers) : 0;
+
+    payload->stream = stream;
+    payload->buffers = buffers;
+    if (PyObject_GetBuffer(stream, &payload->bytes, PyBUF_SIMPLE) < 0) {
+        payload->bytes.obj = NULL;
+        return -1;
+    }
+    if (count == 0)
+        return 0;
+    payload->views = PyMem_Calloc((size_t)count, sizeof(*payload->views));
+    if (payload->views == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (PyObject_GetBuffer(PyList_GET_ITEM(buffers, i), &payload->views[i], PyBUF_SIMPLE) < 0)
+            return -1;
+        payload->count = i + 1;
+    }
+    return 0;
+}
+
+pg_payload_t *pg_payload_encode(PyObject *object)
+{
+    PyObject *stream = NULL, *buffers = NULL;
+    pg_payload_t *payload;
+    pg_kind_t kind;
+
+    if (object == Py_None)
+        return payload_create(PG_KIND_NONE);
+    if (PyBytes_CheckExact(object)) {
+        kind = PG_KIND_BYTES;
+        stream = Py_NewRef(object);
+    } else if (PyByteArray_CheckExact(object)) {
+        kind = PG_KIND_BYTEARRAY;
+        stream = Py_NewRef(object);
+    } else {
+        kind = PG_KIND_PICKLE;
+        if (pg_codec_dump(object, &stream, &buffers) < 0)
+            return NULL;
+    }
+    payload = payload_create(kind);
+    if (payload == NULL) {
+        Py_DECREF(stream);
+        Py_XDECREF(buffers);
+        return NULL;
+    }
+    if (payload_fill(payload, stream, buffers) < 0) {
+        pg_payload_unref(payload);
+        return NULL;
+    }
+    return payload;
+}
+
+PyObject *pg_payload_decode(pg_payload_t *payload)
+{
+    switch (payload->kind) {
+    case PG_KIND_NONE:
+        Py_RETURN_NONE;
+    case PG_KIND_PICKLE:
+        return pg_codec_load(payload->stream, payload->buffers);
+    case PG_KIND_BYTES:
+        if (PyBytes_CheckExact(payload->stream))
+            return Py_NewRef(payload->stream);
+        return PyBytes_FromObject(payload->stream);
+    case PG_KIND_BYTEARRAY:
+        return PyByteArray_FromStringAndSize(payload->bytes.buf, payload->bytes.len);
+    }
+    PyErr_SetString(PyExc_SystemError, "a payload of no known kind");
+    return NULL;
+}
+
+static void held_release(gas_work_t *work)
+{
+    held_t *held = (held_t *)work;
+
+    pg_payload_unref(held->payload);
+    PyMem_RawFree(held);
+}
+
+/* A handler: not attached. */
+static void held_done(void *arg, gas_status_t status)
+{
+    held_t *held = arg;
+    gas_event_t *sent = held->sent;
+
+    (void)status;
+    held->work.run = held_release;
+    gas_work_push(pg.job, &held->work);
+    if (sent != NULL)
+        gas_event_set(sent);
+}
+
+static gas_status_t send_detached(int destination, const gas_am_t *am, held_t *held)
+{
+    gas_status_t status;
+
+    Py_BEGIN_ALLOW_THREADS status = gas_am_send(pg.job, destination, am, held_done, held);
+    Py_END_ALLOW_THREADS return status;
+}
+
+int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, void *head,
+                    size_t head_length, pg_wire_t *wire, gas_event_t *sent)
+{
+    gas_am_t am = {.handler = handler, .header = head, .header_length = (uint16_t)head_length};
+    bool stream_is_bulk = (size_t)payload->bytes.len > pg.job->config.inline_max;
+    size_t bulk_count = (size_t)payload->count + stream_is_bulk;
+    gas_iov_t *bulk = NULL;
+    gas_status_t status;
+    held_t *held;
+
+    wire->kind = (uint8_t)payload->kind;
+    wire->stream_is_bulk = stream_is_bulk;
+    if (!stream_is_bulk) {
+        am.data = payload->bytes.buf;
+        am.data_length = (size_t)payload->bytes.len;
+    }
+    if (bulk_count == 0) {
+        status = gas_am_send(pg.job, destination, &am, NULL, NULL);
+        if (status == GAS_OK)
+            return 0;
+        pg_raise_status(status);
+        return -1;
+    }
+    if (bulk_count > GAS_AM_BULK_MAX) {
+        PyErr_Format(PyExc_ValueError,
+                     "an object with %zu large buffers is too much for one message", bulk_count);
+        return -1;
+    }
+    bulk = PyMem_RawCalloc(bulk_count, sizeof(*bulk));
+    held = PyMem_RawCalloc(1, sizeof(*held));
+    if (bulk == NULL || held == NULL) {
+        PyMem_RawFree(bulk);
+        PyMem_RawFree(held);
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (stream_is_bulk)
+        bulk[0] = (gas_iov_t){payload->bytes.buf, (size_t)payload->bytes.len};
+    for (Py_ssize_t i = 0; i < payload->count; i++)
+        bulk[i + stream_is_bulk] =
+            (gas_iov_t){payload->views[i].buf, (size_t)payload->views[i].len};
+    am.bulk = bulk;
+    am.bulk_count = (uint32_t)bulk_count;
+    held->payload = pg_payload_ref(payload);
+    held->sent = sent;
+    status = send_detached(destination, &am, held);
+    PyMem_RawFree(bulk);
+    if (status == GAS_OK)
+        return 1;
+    pg_payload_unref(payload);
+    PyMem_RawFree(held);
+    pg_raise_status(status);
+    return -1;
+}
+
+typedef struct landing {
+    gas_event_t event;
+    gas_status_t status;
+} landing_t;
+
+/* A handler: not attached. */
+static void landed(void *arg, gas_status_t status)
+{
+    landing_t *landing = arg;
+
+    landing->status = status;
+    gas_event_set(&landing->event);
+}
+
+/* Fetches the bulk buffers of `msg` into `memory`, a list of bytes and bytearrays. */
+static int fetch_bulk(gas_msg_t *msg, PyObject *memory)
+{
+    landing_t landing = {GAS_EVENT_INIT, GAS_OK};
+    void **at = PyMem_RawCalloc(msg->bulk_count, sizeof(*at));
+    gas_status_t status;
+
+    if (at == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (uint32_t i = 0; i < msg->bulk_count; i++) {
+        PyObject *object = PyList_GET_ITEM(memory, i);
+
+        at[i] = PyBytes_Check(object) ? PyBytes_AS_STRING(object) : PyByteArray_AS_STRING(object);
+    }
+    Py_BEGIN_ALLOW_THREADS status = gas_msg_receive(pg.job, msg, at, landed, &landing);
+    Py_END_ALLOW_THREADS PyMem_RawFree(at);
+    if (status == GAS_OK) {
+        if (pg_wait_landing(&landing.event) < 0)
+            return -1;
+        status = landing.status;
+    }
+    if (status == GAS_OK)
+        return 0;
+    pg_raise_status(status);
+    return -1;
+}
+
+/* A list of fresh memory for the bulk buffers of `msg`, the first one a bytes object if it is the
+ * stream. NULL with an exception. */
+static PyObject *landing_memory(const gas_msg_t *msg, const pg_wire_t *wire)
+{
+    PyObject *memory = PyList_New((Py_ssize_t)msg->bulk_count);
+
+    if (memory == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < msg->bulk_count; i++) {
+        uint64_t length = msg->bulk[i].length;
+        PyObject *object;
+
+        if (length > (uint64_t)PY_SSIZE_T_MAX)
+            object = PyErr_NoMemory();
+        else if (i == 0 && wire->stream_is_bulk)
+            object = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)length);
+        else
+            object = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)length);
+        if (object == NULL) {
+            Py_DECREF(memory);
+            return NULL;
+        }
+        PyList_SET_ITEM(memory, i, object);
+    }
+    return memory;
+}
+
+pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire)
+{
+    PyObject *stream = NULL, *buffers = NULL;
+    pg_payload_t *payload;
+
+    if (wire->kind > PG_KIND_BYTEARRAY || wire->stream_is_bulk > (msg->bulk_count > 0)) {
+        PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived");
+        return NULL;
+    }
+    if (wire->kind == PG_KIND_NONE)
+        return payload_create(PG_KIND_NONE);
+    if (msg->bulk_count > 0) {
+        buffers = landing_memory(msg, wire);
+        if (buffers == NULL || fetch_bulk(msg, buffers) < 0)
+            goto err;
+    }
+    if (wire->stream_is_bulk) {
+        stream = Py_NewRef(PyList_GET_ITEM(buffers, 0));
+        if (PyList_SetSlice(buffers, 0, 1, NULL) < 0)
+            goto err;
+    } else {
+        stream = PyBytes_FromStringAndSize(msg->data, (Py_ssize_t)msg->data_length);
+    }
+    if (stream == NULL)
+        goto err;
+    payload = payload_create((pg_kind_t)wire->kind);
+    if (payload == NULL)
+        goto err;
+    if (payload_fill(payload, stream, buffers) < 0) {
+        pg_payload_unref(payload);
+        return NULL;
+    }
+    return payload;
+
+err:
+    Py_XDECREF(stream);
+    Py_XDECREF(buffers);
+    return NULL;
+}
+
+PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire)
+{
+    pg_payload_t *payload = pg_payload_fetch(msg, wire);
+    PyObject *object;
+
+    if (payload == NULL)
+        return NULL;
+    object = pg_payload_decode(payload);
+    pg_payload_unref(payload);
+    return object;
+}

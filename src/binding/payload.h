@@ -1,0 +1,65 @@
+/*
+ * A payload: one Python object on its way, as a stream of bytes and the buffers that travel beside
+ * it.
+ *
+ * On the wire a small stream is the data of the active message; a long one is its first bulk
+ * buffer; the out-of-band buffers are the other bulk buffers, sent from where they are. They land
+ * in memory that the decoded object then keeps: a `bytes` object, or bytearrays for the buffers of
+ * a pickle.
+ */
+#ifndef PYGAS_BINDING_PAYLOAD_H
+#define PYGAS_BINDING_PAYLOAD_H
+
+#include "state.h"
+
+typedef enum pg_kind {
+    PG_KIND_NONE,   /* the object None: nothing travels */
+    PG_KIND_PICKLE, /* the stream is a pickle, protocol 5 */
+    PG_KIND_BYTES,  /* the stream is the object */
+    PG_KIND_BYTEARRAY
+} pg_kind_t;
+
+/* How a message's payload is laid out; part of the message's header. */
+typedef struct pg_wire {
+    uint8_t kind;           /* a pg_kind_t */
+    uint8_t stream_is_bulk; /* the stream is the first bulk buffer */
+    uint16_t reserved;
+    uint32_t reserved2;
+} pg_wire_t;
+
+typedef struct pg_payload {
+    Py_ssize_t references; /* attached threads only */
+    pg_kind_t kind;
+    PyObject *stream;  /* an object with a contiguous buffer, or NULL */
+    Py_buffer bytes;   /* of stream; obj is NULL when there is none */
+    PyObject *buffers; /* list of out-of-band objects, or NULL */
+    Py_buffer *views;  /* of buffers, one each */
+    Py_ssize_t count;
+} pg_payload_t;
+
+/* Encodes `object` (codec.h). A new payload, or NULL with an exception. */
+pg_payload_t *pg_payload_encode(PyObject *object);
+
+/* The object again, a new reference; or NULL with an exception. Can be done several times. */
+PyObject *pg_payload_decode(pg_payload_t *payload);
+
+/*
+ * Sends it with the header `head` of `head_length` bytes, in which *wire, part of it, is filled in.
+ * Keeps a reference while buffers are on their way; `sent`, if not NULL and if this returns 1, is
+ * set when they have been fetched. 1: buffers are on their way; 0: everything is sent; -1: an
+ * exception.
+ */
+int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, void *head,
+                    size_t head_length, pg_wire_t *wire, gas_event_t *sent);
+
+/* Fetches the payload of `msg`, waiting for its buffers. A new payload, or NULL with an exception.
+ * `msg` stays the caller's. */
+pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire);
+
+/* Fetch and decode in one. A new reference, or NULL with an exception. */
+PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire);
+
+pg_payload_t *pg_payload_ref(pg_payload_t *payload);
+void pg_payload_unref(pg_payload_t *payload); /* NULL is allowed */
+
+#endif

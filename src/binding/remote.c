@@ -1,0 +1,202 @@
+#include "remote.h"
+
+#include "call.h"
+#include "future.h"
+#include "payload.h"
+#include "proxy.h"
+#include "wait.h"
+
+/* ---- requests to a rank ---- */
+
+/* (rank, callable, args, kwargs or None) of the Python side. *request: what travels. */
+static int parse_remote(PyObject *args, const char *format, int *rank, PyObject **request)
+{
+    PyObject *callable, *call_args, *kwargs;
+
+    if (!PyArg_ParseTuple(args, format, rank, &callable, &PyTuple_Type, &call_args, &kwargs) ||
+        pg_require_job() < 0)
+        return -1;
+    if (*rank < 0 || *rank >= pg.size) {
+        PyErr_Format(PyExc_ValueError, "there is no rank %d in a job of %d", *rank, pg.size);
+        return -1;
+    }
+    *request = PyTuple_Pack(3, callable, call_args, kwargs);
+    return *request != NULL ? 0 : -1;
+}
+
+static PyObject *remote_blocking(PyObject *args, const char *format, pg_op_t op, pg_want_t want)
+{
+    PyObject *request, *result;
+    int rank;
+
+    if (parse_remote(args, format, &rank, &request) < 0)
+        return NULL;
+    result = pg_call_blocking(rank, op, 0, request, want, NULL);
+    Py_DECREF(request);
+    return result;
+}
+
+PyObject *pg_remote_call(PyObject *module, PyObject *args)
+{
+    (void)module;
+    return remote_blocking(args, "iOO!O:call", PG_OP_FUNCTION, PG_WANT_VALUE);
+}
+
+PyObject *pg_remote_new(PyObject *module, PyObject *args)
+{
+    (void)module;
+    return remote_blocking(args, "iOO!O:new", PG_OP_NEW, PG_WANT_PROXY);
+}
+
+PyObject *pg_remote_submit(PyObject *module, PyObject *args)
+{
+    PyObject *request;
+    pg_call_t *call;
+    int rank;
+
+    (void)module;
+    if (parse_remote(args, "iOO!O:submit", &rank, &request) < 0)
+        return NULL;
+    call = pg_call_start(rank, PG_OP_FUNCTION, 0, request, PG_WANT_VALUE);
+    Py_DECREF(request);
+    return call != NULL ? pg_future_new(call) : NULL;
+}
+
+/* ---- questions about a Proxy ---- */
+
+static pg_proxy_t *as_proxy(PyObject *object)
+{
+    if (PG_PROXY_CHECK(object))
+        return (pg_proxy_t *)object;
+    PyErr_Format(PyExc_TypeError, "this needs a pygas.Proxy, and a %.200s is none",
+                 Py_TYPE(object)->tp_name);
+    return NULL;
+}
+
+PyObject *pg_proxy_owner(PyObject *module, PyObject *object)
+{
+    pg_proxy_t *proxy = as_proxy(object);
+
+    (void)module;
+    return proxy != NULL ? PyLong_FromLong(proxy->owner) : NULL;
+}
+
+PyObject *pg_proxy_is_local(PyObject *module, PyObject *object)
+{
+    pg_proxy_t *proxy = as_proxy(object);
+
+    (void)module;
+    return proxy != NULL ? PyBool_FromLong(proxy->object != NULL) : NULL;
+}
+
+PyObject *pg_proxy_local(PyObject *module, PyObject *object)
+{
+    pg_proxy_t *proxy = as_proxy(object);
+
+    (void)module;
+    if (proxy == NULL)
+        return NULL;
+    if (proxy->object != NULL)
+        return Py_NewRef(proxy->object);
+    PyErr_Format(PyExc_ValueError,
+                 "the object lives on rank %d, and this is rank %d: use the Proxy itself, or "
+                 "resolve() for a copy",
+                 proxy->owner, pg.rank);
+    return NULL;
+}
+
+PyObject *pg_proxy_resolve(PyObject *module, PyObject *object)
+{
+    pg_proxy_t *proxy = as_proxy(object);
+    PyObject *args, *copy;
+    pg_payload_t *payload;
+
+    (void)module;
+    if (proxy == NULL || pg_require_job() < 0)
+        return NULL;
+    if (proxy->object != NULL) {
+        payload = pg_payload_encode(proxy->object);
+        if (payload == NULL)
+            return NULL;
+        copy = pg_payload_decode(payload);
+        pg_payload_unref(payload);
+        return copy;
+    }
+    args = PyTuple_New(0);
+    if (args == NULL)
+        return NULL;
+    copy = pg_call_blocking(proxy->owner, PG_OP_RESOLVE, proxy->id, args, PG_WANT_COPY, NULL);
+    Py_DECREF(args);
+    return copy;
+}
+
+PyObject *pg_proxy_reduce(PyObject *module, PyObject *object)
+{
+    pg_proxy_t *proxy = as_proxy(object);
+    PyObject *rebuild;
+    uint64_t id;
+    int owner;
+
+    if (proxy == NULL || pg_require_job() < 0 || pg_proxy_to_wire(proxy, &owner, &id) < 0)
+        return NULL;
+    rebuild = PyObject_GetAttrString(module, "rebuild_proxy");
+    if (rebuild == NULL)
+        return NULL;
+    return Py_BuildValue("N(iK)", rebuild, owner, (unsigned long long)id);
+}
+
+PyObject *pg_proxy_rebuild(PyObject *module, PyObject *args)
+{
+    unsigned long long id;
+    int owner;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "iK:rebuild_proxy", &owner, &id) || pg_require_job() < 0)
+        return NULL;
+    return pg_proxy_from_wire(owner, id);
+}
+
+/* ---- the whole job ---- */
+
+PyObject *pg_barrier(PyObject *module, PyObject *unused)
+{
+    /* A barrier that a signal ended early is not over: the next call goes on with it. */
+    static gas_event_t event;
+    static atomic_bool busy, unfinished;
+    gas_status_t status = GAS_OK;
+    bool idle = false;
+    int outcome;
+
+    (void)module;
+    (void)unused;
+    if (pg_require_job() < 0)
+        return NULL;
+    if (!atomic_compare_exchange_strong(&busy, &idle, true)) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "another thread of this rank is in the barrier: one thread "
+                        "of each rank takes part in a collective");
+        return NULL;
+    }
+    if (!atomic_exchange(&unfinished, true)) {
+        gas_event_init(&event);
+        status = gas_barrier_enter(pg.job, &event);
+    }
+    outcome = status == GAS_OK ? pg_wait(&event, GAS_FOREVER) : -1;
+    if (outcome > 0)
+        status = gas_barrier_status(pg.job);
+    if (outcome > 0 || status != GAS_OK)
+        atomic_store(&unfinished, false);
+    atomic_store(&busy, false);
+    if (status != GAS_OK)
+        return pg_raise_status(status);
+    return outcome > 0 ? Py_NewRef(Py_None) : NULL;
+}
+
+PyObject *pg_progress(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    if (pg_require_job() < 0 || pg_wait(NULL, gas_clock_now()) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}

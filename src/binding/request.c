@@ -1,0 +1,147 @@
+#include "request.h"
+
+#include "call.h"
+#include "compat.h"
+#include "exports.h"
+#include "ops.h"
+#include "payload.h"
+#include "proxy.h"
+
+typedef struct request {
+    gas_work_t work; /* first: run() gets its address */
+    gas_msg_t *msg;
+} request_t;
+
+/* Sends what `payload` holds as the reply to `call`. -1 with an exception. */
+static int send_reply(int destination, uint64_t call, pg_outcome_t outcome, pg_payload_t *payload)
+{
+    pg_reply_head_t head = {.call = call, .outcome = (uint8_t)outcome};
+
+    return pg_payload_send(payload, destination, PG_HANDLER_REPLY, &head, sizeof(head), &head.wire,
+                           NULL);
+}
+
+static int reply_object(int destination, uint64_t call, pg_outcome_t outcome, PyObject *object)
+{
+    pg_payload_t *payload = pg_payload_encode(object);
+    int sent;
+
+    if (payload == NULL)
+        return -1;
+    sent = send_reply(destination, call, outcome, payload);
+    pg_payload_unref(payload);
+    return sent;
+}
+
+/* Replies with the exception that is set, which is no longer set then. If even that fails, the
+ * reason is printed: the caller waits in vain, and somebody should know why. */
+static void reply_exception(int destination, uint64_t call)
+{
+    PyObject *exception = PyErr_GetRaisedException();
+    PyObject *description = PyObject_CallMethod(pg.errors, "describe", "O", exception);
+
+    if (description == NULL || reply_object(destination, call, PG_OUTCOME_ERROR, description) < 0)
+        PyErr_WriteUnraisable(exception);
+    if (PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt))
+        PyErr_SetInterrupt(); /* Ctrl-C was meant for this rank's program, too */
+    Py_XDECREF(description);
+    Py_DECREF(exception);
+}
+
+/* True if the exception that is set says that an object cannot be copied, so that a Proxy to it is
+ * the answer. */
+static bool cannot_copy(void)
+{
+    return PyErr_ExceptionMatches(PyExc_Exception) && !PyErr_ExceptionMatches(PyExc_MemoryError);
+}
+
+static int reply_proxy(int destination, uint64_t call, PyObject *result)
+{
+    PyObject *proxy = pg_proxy_new_local(result);
+    int sent;
+
+    if (proxy == NULL)
+        return -1;
+    sent = reply_object(destination, call, PG_OUTCOME_VALUE, proxy);
+    Py_DECREF(proxy);
+    return sent;
+}
+
+static int reply_result(int destination, const pg_request_head_t *head, PyObject *object,
+                        PyObject *result)
+{
+    pg_payload_t *payload;
+    int sent;
+
+    if (head->op == PG_OP_GETATTR && pg_op_is_method_of(object, result))
+        return reply_object(destination, head->call, PG_OUTCOME_METHOD, Py_None);
+    if (head->want == PG_WANT_PROXY || (head->want == PG_WANT_VALUE && PyModule_Check(result)))
+        return reply_proxy(destination, head->call, result);
+    payload = pg_payload_encode(result);
+    if (payload == NULL) {
+        if (head->want == PG_WANT_COPY || !cannot_copy())
+            return -1;
+        PyErr_Clear();
+        return reply_proxy(destination, head->call, result);
+    }
+    sent = send_reply(destination, head->call, PG_OUTCOME_VALUE, payload);
+    pg_payload_unref(payload);
+    return sent;
+}
+
+static void serve(gas_msg_t *msg)
+{
+    pg_request_head_t head;
+    PyObject *object = NULL, *args, *result = NULL;
+
+    memcpy(&head, msg->header, sizeof(head));
+    args = pg_payload_receive(msg, &head.wire);
+    if (args == NULL)
+        goto out;
+    if (pg_op_has_object(head.op)) {
+        object = pg_exports_get(head.object);
+        if (object == NULL)
+            goto out;
+    }
+    result = pg_op_evaluate(head.op, object, args);
+    if (result != NULL && reply_result(msg->source, &head, object, result) < 0)
+        Py_CLEAR(result);
+out:
+    if (result == NULL)
+        reply_exception(msg->source, head.call);
+    Py_XDECREF(result);
+    Py_XDECREF(args);
+    Py_XDECREF(object);
+}
+
+static void request_run(gas_work_t *work)
+{
+    request_t *request = (request_t *)work;
+    bool running = atomic_load(&pg.phase) == PG_RUNNING; /* else the queue is being cleared */
+    /* A drain may happen while an exception is on its way (a finalizer that waits, say). */
+    PyObject *pending = PyErr_GetRaisedException();
+
+    if (running)
+        serve(request->msg);
+    gas_msg_free(pg.job, request->msg);
+    PyMem_RawFree(request);
+    if (pending != NULL)
+        PyErr_SetRaisedException(pending);
+}
+
+/* Not attached. */
+void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
+{
+    request_t *request = PyMem_RawMalloc(sizeof(*request));
+
+    (void)arg;
+    if (request == NULL || msg->header_length != sizeof(pg_request_head_t)) {
+        atomic_fetch_add(&job->dropped, 1);
+        PyMem_RawFree(request);
+        gas_msg_free(job, msg);
+        return;
+    }
+    request->work.run = request_run;
+    request->msg = msg;
+    gas_work_push(job, &request->work);
+}

@@ -1,0 +1,59 @@
+/*
+ * What the binding's files share: the one job of this process.
+ *
+ * Threads. A thread is "attached" when it may touch Python objects (it holds the interpreter lock
+ * or, in a free-threaded build, has an attached thread state). Functions in the binding are called
+ * attached unless they say otherwise; handlers of active messages never are, and never attach.
+ *
+ * Lock order: interpreter lock > the job's conduit lock > leaves (calls, exports, work queue).
+ */
+#ifndef PYGAS_BINDING_STATE_H
+#define PYGAS_BINDING_STATE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "gas/gas.h"
+
+/* Handler ids of the binding. */
+#define PG_HANDLER_REQUEST (GAS_HANDLER_USER + 0)
+#define PG_HANDLER_REPLY (GAS_HANDLER_USER + 1)
+
+typedef enum pg_phase {
+    PG_BEFORE, /* the job has not been started */
+    PG_STARTING,
+    PG_RUNNING,
+    PG_ENDED, /* over, or it could not be started */
+    PG_FORKED /* a forked child of a rank, which is not part of the job */
+} pg_phase_t;
+
+typedef struct pg_state {
+    atomic_int phase; /* a pg_phase_t */
+    gas_job_t
+        *job; /* valid while RUNNING; in a forked child it is the parent's: not to be touched */
+    int rank;
+    int size;
+    atomic_uint users; /* threads inside a wait: the job is not taken down under them */
+    PyTypeObject *proxy_type;
+    PyTypeObject *method_type;
+    PyTypeObject *future_type;
+    PyTypeObject *encoded_type;
+    PyObject *errors; /* the module pygas.errors */
+} pg_state_t;
+
+extern pg_state_t pg;
+
+/* 0 if the job runs, starting it if it has not been started; else -1 with an exception that says
+ * why nothing can be done here. Every operation begins with it. */
+int pg_require_job(void);
+
+/* Raises the exception for a failed runtime call, from gas_error_text(). Returns NULL. */
+PyObject *pg_raise_status(gas_status_t status);
+
+/* module.c's helpers to make the types; each returns a new heap type. */
+PyTypeObject *pg_proxy_type_create(PyObject *module);
+PyTypeObject *pg_method_type_create(PyObject *module);
+PyTypeObject *pg_future_type_create(PyObject *module);
+PyTypeObject *pg_encoded_type_create(PyObject *module);
+
+#endif

@@ -1,0 +1,87 @@
+#include "wait.h"
+
+#include "attend.h"
+
+#include <math.h>
+
+static int wait_running(gas_event_t *event, uint64_t deadline)
+{
+    gas_job_t *job = pg.job;
+
+    while (atomic_load(&pg.phase) == PG_RUNNING) {
+        /* A peer that waits for us answers within a microsecond or two: not worth detaching for. */
+        gas_status_t status = gas_wait(job, event, deadline, GAS_WAIT_WORK | GAS_WAIT_BRIEFLY);
+
+        if (status == GAS_BUSY) {
+            Py_BEGIN_ALLOW_THREADS status = gas_wait(job, event, deadline, GAS_WAIT_WORK);
+            Py_END_ALLOW_THREADS
+        }
+        switch (status) {
+        case GAS_OK:
+            return 1;
+        case GAS_TIMEOUT:
+            return 0;
+        case GAS_WORK:
+            gas_work_drain(job, PG_ATTEND_MOST, PG_ATTEND_LIMIT_NS);
+            /* fall through */
+        case GAS_INTERRUPTED:
+            if (PyErr_CheckSignals() != 0)
+                return -1;
+            break;
+        default:
+            pg_raise_status(status);
+            return -1;
+        }
+    }
+    return pg_require_job();
+}
+
+int pg_wait(gas_event_t *event, uint64_t deadline)
+{
+    int outcome;
+
+    atomic_fetch_add(&pg.users, 1);
+    outcome = wait_running(event, deadline);
+    atomic_fetch_sub(&pg.users, 1);
+    return outcome;
+}
+
+int pg_wait_landing(gas_event_t *event)
+{
+    gas_status_t status;
+
+    atomic_fetch_add(&pg.users, 1);
+    Py_BEGIN_ALLOW_THREADS do
+    {
+        status = gas_wait(pg.job, event, GAS_FOREVER, 0);
+    }
+    while (status == GAS_INTERRUPTED)
+        ;
+    Py_END_ALLOW_THREADS atomic_fetch_sub(&pg.users, 1);
+    if (status == GAS_OK)
+        return 0;
+    pg_raise_status(status);
+    return -1;
+}
+
+int pg_deadline(PyObject *timeout, uint64_t *deadline)
+{
+    double seconds;
+
+    if (timeout == NULL || timeout == Py_None) {
+        *deadline = GAS_FOREVER;
+        return 0;
+    }
+    seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1.0 && PyErr_Occurred())
+        return -1;
+    if (isnan(seconds)) {
+        PyErr_SetString(PyExc_ValueError, "timeout is not a number: give seconds, or None");
+        return -1;
+    }
+    if (seconds >= 1e9)
+        *deadline = GAS_FOREVER;
+    else
+        *deadline = gas_clock_now() + (seconds > 0 ? (uint64_t)(seconds * 1e9) : 0);
+    return 0;
+}

@@ -1,0 +1,21 @@
+/* Waiting in PyGAS, as a Python thread: requests run meanwhile, signals are served. */
+#ifndef PYGAS_BINDING_WAIT_H
+#define PYGAS_BINDING_WAIT_H
+
+#include "state.h"
+
+/*
+ * Waits until `event` is set or the deadline (gas_clock_now() terms) passes. Attached; detaches
+ * while nothing is there. Runs queued requests in place. 1: set; 0: the deadline passed; -1: an
+ * exception (of a signal handler, say).
+ */
+int pg_wait(gas_event_t *event, uint64_t deadline);
+
+/* Like pg_wait(), but runs no requests, serves no signals and has no deadline: for the last part of
+ * a transfer, whose memory cannot be given up. 0 or -1 with an exception. */
+int pg_wait_landing(gas_event_t *event);
+
+/* From Python's timeout in seconds (None: none) to a deadline. -1 with an exception. */
+int pg_deadline(PyObject *timeout, uint64_t *deadline);
+
+#endif
