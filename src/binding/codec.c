@@ -56,7 +56,7 @@ static PyObject *dump_with(PyObject *dumps, PyObject *object, PyObject *buffers)
 static PyObject *cloud_dumps(void)
 {
     if (codec.cloud_dumps == NULL) {
-        PyObject *module = PyImport_ImportModule("cloudpickle");
+        PyObject *module = PyImport_ImportModule("pygas._cloud");
 
         if (module == NULL)
             return NULL;

@@ -11,9 +11,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -234,6 +236,8 @@ gas_status_t gas_boot_launcher_create(int fd, int rank, int size, gas_boot_t **b
     if (self == NULL)
         return gas_error(GAS_ERR_NO_MEMORY, "no memory for the job");
     fcntl(fd, F_SETFD, FD_CLOEXEC);
+    /* If the launcher is killed together with its guard, nobody else ends this rank. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     self->super.ops = &launcher_ops;
     self->super.rank = rank;
     self->super.size = size;

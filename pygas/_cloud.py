@@ -1,0 +1,27 @@
+"""Serialize what pickle refuses and what is nevertheless plain data: lambdas, nested functions, local
+classes. cloudpickle does it; but it would also copy the contents of an open file, which PyGAS
+treats as what it is, something to refer to."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no stubs
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, io.IOBase) and not isinstance(obj, (io.BytesIO, io.StringIO)):
+            raise TypeError(f"cannot pickle an open file ({type(obj).__name__!r} object)")
+        return super().reducer_override(obj)
+
+
+def dumps(
+    obj: object, *, protocol: int, buffer_callback: Callable[[Any], Any] | None = None
+) -> bytes:
+    """Like `pickle.dumps`, for more objects."""
+    with io.BytesIO() as stream:
+        _Pickler(stream, protocol=protocol, buffer_callback=buffer_callback).dump(obj)
+        return stream.getvalue()
