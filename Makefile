@@ -1,0 +1,63 @@
+# Convenience for people who like make; README.md has the same as plain pip and pytest commands.
+#
+#   make demo       install into .venv and run the two examples
+#   make test       install into .venv and run the Python tests
+#   make test-c     build the C runtime with its unit tests and run them, also under sanitizers
+#   make test-asan  the Python tests of the codec and the Proxy on an extension with ASan and UBSan
+#   make lint       formatting, linting, types, layers
+#   make check      all of these
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+C_SOURCES = $(shell git ls-files 'src/*.c' 'src/*.h')
+PACKAGE_SOURCES = $(C_SOURCES) $(shell git ls-files pygas '*meson.build' tools) \
+	meson.options pyproject.toml
+
+.PHONY: demo test test-c test-asan lint check clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed
+	$(BIN)/pygas run -n 4 examples/cannon.py -n 1024
+	$(BIN)/pygas run -n 4 examples/wordindex.py
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest
+
+# A Debian without python3-venv can make an environment all the same, if it has pip.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV) || { \
+		$(PYTHON) -m venv --clear --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(BIN)/python install pip; }
+
+$(VENV)/.installed: $(BIN)/python $(PACKAGE_SOURCES)
+	$(BIN)/python -m pip install .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install '.[test]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install '.[dev]' meson ninja
+	touch $@
+
+test-c: $(VENV)/.installed-dev
+	PATH="$(abspath $(BIN)):$$PATH" tools/test_c.sh
+
+test-asan: $(VENV)/.installed-dev
+	PATH="$(abspath $(BIN)):$$PATH" tools/test_asan.sh
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run -Werror $(C_SOURCES)
+	$(BIN)/mypy
+	cd $(VENV) && ../$(BIN)/python -m mypy.stubtest pygas._core --ignore-missing-stub \
+		--allowlist ../tools/stubtest.allow
+	$(BIN)/python tools/check_layers.py
+
+check: lint test test-c test-asan
+
+clean:
+	rm -rf $(VENV) build build-*

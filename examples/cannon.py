@@ -1,0 +1,96 @@
+"""Cannon's algorithm: multiply two n x n matrices on a square grid of ranks.
+
+    pygas run -n 4 examples/cannon.py -n 1024
+
+Rank (i, j) of the q x q grid owns block (i, j) of C = A B. In each of q steps every rank multiplies
+the blocks of A and B that it holds, then takes its right neighbour's block of A and its lower
+neighbour's block of B, reading them through Proxies. The result is checked against NumPy.
+
+Source: L. E. Cannon, "A cellular computer to implement the Kalman filter algorithm", PhD thesis,
+Montana State University (1969).
+"""
+
+import argparse
+import math
+import os
+import sys
+import time
+
+import pygas
+
+# One BLAS thread for each rank's share of the cores, before NumPy loads its BLAS.
+cores = len(os.sched_getaffinity(0))
+for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(variable, str(max(1, cores // pygas.THREADS)))
+
+import numpy as np  # noqa: E402
+
+
+class Tile:
+    """What one rank holds: the blocks of A and B that it multiplies next, and its block of C."""
+
+    def __init__(self, a: np.ndarray, b: np.ndarray) -> None:
+        self.a, self.b, self.c = a, b, np.zeros_like(a)
+
+
+def block(name: str, i: int, j: int, size: int) -> np.ndarray:
+    """Block (i, j) of matrix `name`: the same numbers on whatever rank it is made."""
+    return np.random.default_rng([ord(name), i, j]).random((size, size))
+
+
+def whole(name: str, q: int, size: int) -> np.ndarray:
+    return np.block([[block(name, i, j, size) for j in range(q)] for i in range(q)])
+
+
+def cannon(tiles: list[Tile], q: int) -> None:
+    """Compute this rank's block of C, in place. Collective."""
+    i, j = divmod(pygas.MYTHREAD, q)
+    right, below = tiles[i * q + (j + 1) % q], tiles[(i + 1) % q * q + j]
+    mine = pygas.local(tiles[pygas.MYTHREAD])
+    for step in range(q):
+        mine.c += mine.a @ mine.b
+        if step < q - 1:
+            a, b = right.a, below.b  # read from the neighbours: copies
+            pygas.barrier()  # everybody has read
+            mine.a, mine.b = a, b
+            pygas.barrier()  # everybody has new blocks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="multiply two matrices with Cannon's algorithm")
+    parser.add_argument("-n", type=int, default=1024, help="rows and columns (default 1024)")
+    n = parser.parse_args().n
+    q = math.isqrt(pygas.THREADS)
+    if q * q != pygas.THREADS or n < 1 or n % q:
+        if pygas.MYTHREAD == 0:
+            print(
+                "Cannon's algorithm needs a square number of ranks (1, 4, 9, ...) whose root "
+                f"divides n; there are {pygas.THREADS} ranks, and n is {n}",
+                file=sys.stderr,
+            )
+        sys.exit(2)
+
+    size = n // q
+    i, j = divmod(pygas.MYTHREAD, q)
+    k = (i + j) % q  # the blocks are dealt out skewed: (i, j) starts with A(i, k) and B(k, j)
+    mine = Tile(block("A", i, k, size), block("B", k, j, size))
+    tiles = [pygas.share(mine, root=rank) for rank in range(pygas.THREADS)]
+
+    mine.a @ mine.b  # wake the BLAS
+    pygas.barrier()
+    start = time.perf_counter()
+    cannon(tiles, q)
+    pygas.barrier()
+    seconds = time.perf_counter() - start
+
+    if pygas.MYTHREAD == 0:
+        c = np.block([[tiles[i * q + j].c for j in range(q)] for i in range(q)])
+        if not np.allclose(c, whole("A", q, size) @ whole("B", q, size)):
+            sys.exit("cannon: the result differs from NumPy's")
+        print(
+            f"cannon: n = {n} on {pygas.THREADS} ranks, {seconds:.3f} s, "
+            f"{2 * n**3 / seconds / 1e9:.1f} GFlop/s, verified against NumPy"
+        )
+
+
+main()
