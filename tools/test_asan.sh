@@ -1,0 +1,16 @@
+#!/bin/sh
+# Build the extension with ASan and UBSan into an environment of its own and run the Python tests of
+# the codec, the payloads and the Proxy on it. The interpreter itself is not instrumented, so leaks
+# are not looked for.
+set -eu
+cd "$(dirname "$0")/.."
+venv=.venv-asan
+
+[ -x $venv/bin/python ] || python3 -m venv $venv
+# No isolation flags: the build takes UCX from where the ordinary installation takes it.
+$venv/bin/python -m pip install -q '.[test]' \
+    -Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Db_lundef=false \
+    -Csetup-args=-Dbuildtype=debugoptimized
+LD_PRELOAD="$(cc -print-file-name=libasan.so) $(cc -print-file-name=libubsan.so)" \
+ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1 \
+    $venv/bin/python -m pytest tests/test_payload.py tests/test_proxy.py tests/test_errors.py
