@@ -1,6 +1,9 @@
-"""Serialize what pickle refuses and what is nevertheless plain data: lambdas, nested functions, local
-classes. cloudpickle does it; but it would also copy the contents of an open file, which PyGAS
-treats as what it is, something to refer to."""
+"""Serialize what pickle refuses and what is nevertheless plain data: lambdas, nested functions,
+local classes.
+
+cloudpickle does it; but it would also copy the contents of an open file, which PyGAS treats as what
+it is, something to refer to.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 import cloudpickle
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no stubs
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, io.IOBase) and not isinstance(obj, (io.BytesIO, io.StringIO)):
             raise TypeError(f"cannot pickle an open file ({type(obj).__name__!r} object)")

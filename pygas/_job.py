@@ -2,8 +2,8 @@
 
 Starting is collective and happens once, at the first use of the job. Ending happens at exit: every
 rank that comes to the end of its program goes on serving requests until all have (`_meet`), so that
-a Proxy works until its last user is done. A rank that ends with an uncaught exception does not wait:
-it leaves, and the launcher ends the job.
+a Proxy works until its last user is done. A rank that ends with an uncaught exception does not
+wait: it leaves, and the launcher ends the job.
 
 Nobody waits for ever for a rank that has finished: a rank that waits in a collective operation asks
 the one it waits for, and a finished rank that is waited for leaves at once with a message.
@@ -12,6 +12,7 @@ the one it waits for, and a finished rank that is waited for leaves at once with
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import threading
@@ -32,10 +33,8 @@ def _keep_socket_private() -> None:
     """Do not let children inherit the launcher's socket."""
     fd = (_spec or "").partition(",")[0].removeprefix("fd:")
     if fd.isdigit():
-        try:
+        with contextlib.suppress(OSError):  # not ours: starting the job says so
             os.set_inheritable(int(fd), False)
-        except OSError:
-            pass  # not ours: starting the job says so
 
 
 _keep_socket_private()
@@ -131,4 +130,3 @@ def _end() -> None:
             proper = _meet(module)
     finally:
         module.finish(proper)
-

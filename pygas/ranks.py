@@ -34,8 +34,8 @@ class Rank:
 
         The function travels by name if it is importable on that rank (all ranks run the same
         program, so the functions of ``__main__`` are), else by value. Arguments are copied, Proxies
-        among them stay references. A result that cannot be copied comes back as a Proxy. Requests to
-        this rank run while it waits.
+        among them stay references. A result that cannot be copied comes back as a Proxy. Requests
+        to this rank run while it waits.
 
         Raises
         ------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pygas import _job
 from pygas._job import core
@@ -134,7 +134,7 @@ class Team:
             If the team has no rank `root`.
         """
         module = core()
-        proxy = module.Proxy(obj) if self.rank == root else None
+        proxy: Any = module.Proxy(obj) if self.rank == root else None
         shared: T = self.broadcast(proxy, root)
         return shared
 

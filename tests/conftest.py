@@ -1,9 +1,9 @@
 """Tests that run on every rank of a job.
 
-A test function marked ``@pytest.mark.ranks(1, 2, 4)`` is run once for each of the numbers: its body
-is executed by all ranks of a job of that size, started with ``pygas run`` in processes of its own,
-with a hard time limit (``timeout=`` seconds, default 60), so that a hang is a failure. The module is
-imported by its name on the ranks, so its functions and classes can travel.
+A test function marked ``@pytest.mark.ranks(1, 2, 4)`` is run once for each of the numbers: its
+body is executed by all ranks of a job of that size, started with ``pygas run`` in processes of its
+own, with a hard time limit (``timeout=`` seconds, default 60), so that a hang is a failure. The
+module is imported by its name on the ranks, so its functions and classes can travel.
 """
 
 from __future__ import annotations
@@ -71,11 +71,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     timeout = marker.kwargs.get("timeout", DEFAULT_TIMEOUT)
     count = pyfuncitem.callspec.params["rank_count"]
     result = run_ranks(
-        count, "--tag-output", HERE / "rankmain.py", pyfuncitem.path, pyfuncitem.originalname,
+        count,
+        "--tag-output",
+        HERE / "rankmain.py",
+        pyfuncitem.path,
+        pyfuncitem.originalname,
         timeout=timeout,
     )
     if result.returncode != 0:
-        pytest.fail(f"exit code {result.returncode}\n{result.stdout}\n{result.stderr}", pytrace=False)
+        pytest.fail(
+            f"exit code {result.returncode}\n{result.stdout}\n{result.stderr}", pytrace=False
+        )
     assert result.stdout.count("rankmain: passed") == count, result.stdout + result.stderr
     return True
 

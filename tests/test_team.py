@@ -35,8 +35,8 @@ def test_broadcast_of_a_large_array() -> None:
 
 @pytest.mark.ranks(1, 2, 4)
 def test_what_cannot_be_broadcast_fails_on_every_rank() -> None:
-    with pytest.raises(TypeError, match="cannot pickle"):
-        pygas.broadcast(open(__file__))
+    with open(__file__) as file, pytest.raises(TypeError, match="cannot pickle"):
+        pygas.broadcast(file)
     assert pygas.broadcast(7) == 7
 
 
