@@ -1,7 +1,7 @@
 """PyGAS: a partitioned global address space for Python.
 
-Run a program on several ranks with ``pygas run -n 4 prog.py``; a plain ``python prog.py`` is a job of
-one rank. Inside the program::
+Run a program on several ranks with ``pygas run -n 4 prog.py``; a plain ``python prog.py`` is a job
+of one rank. Inside the program::
 
     import pygas
     from collections import Counter

@@ -3,6 +3,7 @@
 #include "encoded.h"
 #include "exports.h"
 #include "lifecycle.h"
+#include "ops.h"
 #include "remote.h"
 #include "state.h"
 
@@ -162,7 +163,7 @@ static int module_exec(PyObject *module)
         return -1;
     }
     pg.errors = PyImport_ImportModule("pygas.errors");
-    if (pg.errors == NULL || pg_codec_init() < 0 || pg_exports_init() < 0 ||
+    if (pg.errors == NULL || pg_codec_init() < 0 || pg_ops_init() < 0 || pg_exports_init() < 0 ||
         add_type(module, "Proxy", &pg.proxy_type, pg_proxy_type_create) < 0 ||
         add_type(module, "Method", &pg.method_type, pg_method_type_create) < 0 ||
         add_type(module, "Future", &pg.future_type, pg_future_type_create) < 0 ||

@@ -1,5 +1,19 @@
 #include "ops.h"
 
+/* The type of `object().__str__`, which has no name in the C interface. */
+static PyObject *method_wrapper_type;
+
+int pg_ops_init(void)
+{
+    PyObject *types = PyImport_ImportModule("types");
+
+    if (types == NULL)
+        return -1;
+    method_wrapper_type = PyObject_GetAttrString(types, "MethodWrapperType");
+    Py_DECREF(types);
+    return method_wrapper_type != NULL ? 0 : -1;
+}
+
 static PyObject *none_if(int failed)
 {
     if (failed < 0)
@@ -162,6 +176,6 @@ bool pg_op_is_method_of(PyObject *object, PyObject *value)
     else if (PyCFunction_Check(value))
         self = PyCFunction_GET_SELF(value);
     else
-        return Py_IS_TYPE(value, &_PyMethodWrapper_Type);
+        return (PyObject *)Py_TYPE(value) == method_wrapper_type;
     return self == object || self == (PyObject *)Py_TYPE(object);
 }

@@ -14,6 +14,8 @@ typedef enum pg_op {
     PG_OP_COUNT
 } pg_op_t;
 
+int pg_ops_init(void);
+
 /* True if `op` acts on an object, not on the rank. */
 static inline bool pg_op_has_object(pg_op_t op)
 {
