@@ -26,4 +26,13 @@ static inline uint64_t gas_clock_left(uint64_t deadline)
     return deadline > now ? deadline - now : 0;
 }
 
+/* A duration as the system calls want it; GAS_FOREVER is the caller's to treat. */
+static inline struct timespec gas_clock_timespec(uint64_t ns)
+{
+    struct timespec spec = {.tv_sec = (time_t)(ns / 1000000000u),
+                            .tv_nsec = (long)(ns % 1000000000u)};
+
+    return spec;
+}
+
 #endif

@@ -3,7 +3,7 @@
  *
  * Design notes. One word holds everything, so that the setter touches the event exactly once: as
  * soon as it is set, the waiter may return and free the memory it lives in. The word is UNSET, SET,
- * or the waiter that sleeps for it (waiters are never freed while the job lives: see progress.c).
+ * or the waiter that sleeps for it (waiters are never freed while the job lives: see wait.c).
  */
 #ifndef GAS_EVENT_H
 #define GAS_EVENT_H

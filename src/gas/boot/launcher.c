@@ -100,13 +100,13 @@ static gas_status_t send_frame(launcher_boot_t *self, uint32_t type, const void 
     return status;
 }
 
-/* Reads the head of the reply that the open question waits for. */
-static gas_status_t expect_frame(launcher_boot_t *self, uint32_t type, frame_t *frame,
-                                 gas_interrupt_fn interrupt, void *arg)
+/* Reads the head of the reply that the open question waits for, of `least` bytes to `most`. */
+static gas_status_t expect_frame(launcher_boot_t *self, uint32_t type, frame_t *frame, size_t least,
+                                 size_t most, gas_interrupt_fn interrupt, void *arg)
 {
     gas_status_t status = read_all(self->fd, frame, sizeof(*frame), interrupt, arg);
 
-    if (status == GAS_OK && (frame->type != type || frame->length > FRAME_MAX))
+    if (status == GAS_OK && (frame->type != type || frame->length < least || frame->length > most))
         return gas_error(GAS_ERR_PROTOCOL, "the launcher answered with frame %u of %u bytes",
                          frame->type, frame->length);
     return status;
@@ -154,7 +154,7 @@ static gas_status_t launcher_fence(gas_boot_t *boot, gas_interrupt_fn interrupt,
     pthread_mutex_lock(&self->lock);
     status = send_frame(self, FRAME_FENCE, NULL, 0);
     if (status == GAS_OK)
-        status = expect_frame(self, FRAME_FENCE_DONE, &frame, interrupt, arg);
+        status = expect_frame(self, FRAME_FENCE_DONE, &frame, 0, 0, interrupt, arg);
     pthread_mutex_unlock(&self->lock);
     return status;
 }
@@ -163,29 +163,31 @@ static gas_status_t read_value(launcher_boot_t *self, uint32_t rank, void **addr
 {
     frame_t frame;
     uint32_t rank_there;
+    size_t size;
     char *value;
-    gas_status_t status = expect_frame(self, FRAME_VALUE, &frame, NULL, NULL);
+    gas_status_t status = expect_frame(self, FRAME_VALUE, &frame, sizeof(rank_there),
+                                       FRAME_MAX + sizeof(rank_there), NULL, NULL);
 
     if (status != GAS_OK)
         return status;
-    if (frame.length < sizeof(rank_there))
-        return gas_error(GAS_ERR_PROTOCOL, "the launcher sent an address without its rank");
     status = read_all(self->fd, &rank_there, sizeof(rank_there), NULL, NULL);
     if (status != GAS_OK)
         return status;
     if (rank_there != rank)
         return gas_error(GAS_ERR_PROTOCOL, "the launcher sent the address of rank %u for %u",
                          rank_there, rank);
-    *length = frame.length - sizeof(rank_there);
-    value = malloc(*length > 0 ? *length : 1);
+    size = frame.length - sizeof(rank_there);
+    value = malloc(size > 0 ? size : 1);
     if (value == NULL)
-        return gas_error(GAS_ERR_NO_MEMORY, "no memory for an address of %zu bytes", *length);
-    status = read_all(self->fd, value, *length, NULL, NULL);
-    if (status != GAS_OK)
+        return gas_error(GAS_ERR_NO_MEMORY, "no memory for an address of %zu bytes", size);
+    status = read_all(self->fd, value, size, NULL, NULL);
+    if (status != GAS_OK) {
         free(value);
-    else
-        *address = value;
-    return status;
+        return status;
+    }
+    *address = value;
+    *length = size;
+    return GAS_OK;
 }
 
 static gas_status_t launcher_get(gas_boot_t *boot, int rank, void **address, size_t *length)

@@ -112,8 +112,8 @@ typedef struct gas_conduit_ops {
 
     /* Without the lock, from any number of threads. Blocks until what was armed happens, `wake_fd`
      * is readable, a signal handler ran or `timeout` nanoseconds are over (GAS_FOREVER: no limit).
-     * May return early. */
-    void (*sleep)(gas_conduit_t *conduit, int wake_fd, uint64_t timeout);
+     * May return early. GAS_INTERRUPTED if a signal handler ran, else GAS_OK. */
+    gas_status_t (*sleep)(gas_conduit_t *conduit, int wake_fd, uint64_t timeout);
 
     /* How many sends the transport has not taken yet: while there are any, nothing wakes a sleeper
      * when they could go on, so somebody must poll from time to time. */

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#define CLOSE_NS 500000000u /* how long a destroy waits for UCX to pass on what it has taken */
+
 gas_status_t ucx_error(ucs_status_t ucs, const char *what)
 {
     gas_status_t status = GAS_ERR_TRANSPORT;
@@ -110,8 +112,8 @@ gas_status_t ucx_endpoint(ucx_conduit_t *self, int rank, ucp_ep_h *endpoint)
     gas_status_t status;
     ucs_status_t ucs;
 
-    if (self->endpoints[rank] != NULL) {
-        *endpoint = self->endpoints[rank];
+    if (self->peers[rank].endpoint != NULL) {
+        *endpoint = self->peers[rank].endpoint;
         return GAS_OK;
     }
     status = boot->ops->get(boot, rank, &address, &length);
@@ -125,40 +127,46 @@ gas_status_t ucx_endpoint(ucx_conduit_t *self, int rank, ucp_ep_h *endpoint)
     free(address);
     if (ucs != UCS_OK)
         return ucx_error(ucs, "cannot reach a rank");
-    self->endpoints[rank] = *endpoint;
+    self->peers[rank].endpoint = *endpoint;
     return GAS_OK;
 }
 
+/* Polls until `request` is over or the time is; frees it. */
+static void finish_request(ucx_conduit_t *self, ucs_status_ptr_t request, uint64_t deadline)
+{
+    if (!UCS_PTR_IS_PTR(request))
+        return;
+    while (ucp_request_check_status(request) == UCS_INPROGRESS && gas_clock_left(deadline) > 0)
+        ucp_worker_progress(self->worker);
+    ucp_request_free(request);
+}
+
+/* What UCX still keeps back, such as an acknowledgement, a peer may wait for: let it out first. */
 static void close_endpoints(ucx_conduit_t *self)
 {
+    uint64_t deadline = gas_clock_now() + CLOSE_NS;
     ucp_request_param_t param;
 
     memset(&param, 0, sizeof(param));
+    finish_request(self, ucp_worker_flush_nbx(self->worker, &param), deadline);
     param.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
     param.flags = UCP_EP_CLOSE_FLAG_FORCE;
-    for (int rank = 0; rank < self->params.boot->size; rank++) {
-        ucs_status_ptr_t request;
-
-        if (self->endpoints[rank] == NULL)
-            continue;
-        request = ucp_ep_close_nbx(self->endpoints[rank], &param);
-        if (UCS_PTR_IS_PTR(request)) {
-            while (ucp_request_check_status(request) == UCS_INPROGRESS)
-                ucp_worker_progress(self->worker);
-            ucp_request_free(request);
-        }
-    }
+    for (int rank = 0; rank < self->params.boot->size; rank++)
+        if (self->peers[rank].endpoint != NULL)
+            finish_request(self, ucp_ep_close_nbx(self->peers[rank].endpoint, &param), deadline);
 }
 
 static void ucx_destroy(gas_conduit_t *conduit)
 {
     ucx_conduit_t *self = (ucx_conduit_t *)conduit;
 
-    close_endpoints(self);
+    self->closing = 1;
     ucx_am_fini(self);
+    close_endpoints(self);
     ucp_worker_destroy(self->worker);
+    ucx_send_fini(self);
     ucp_cleanup(self->context);
-    free(self->endpoints);
+    free(self->peers);
     free(self);
 }
 
@@ -176,15 +184,16 @@ static gas_status_t ucx_arm(gas_conduit_t *conduit)
     return ucs == UCS_ERR_BUSY ? GAS_BUSY : ucx_error(ucs, "cannot arm UCX's events");
 }
 
-static void ucx_sleep(gas_conduit_t *conduit, int wake_fd, uint64_t timeout)
+static gas_status_t ucx_sleep(gas_conduit_t *conduit, int wake_fd, uint64_t timeout)
 {
     ucx_conduit_t *self = (ucx_conduit_t *)conduit;
     struct pollfd fds[2] = {{.fd = self->event_fd, .events = POLLIN},
                             {.fd = wake_fd, .events = POLLIN}};
-    struct timespec limit = {.tv_sec = (time_t)(timeout / 1000000000u),
-                             .tv_nsec = (long)(timeout % 1000000000u)};
+    struct timespec limit = gas_clock_timespec(timeout);
 
-    ppoll(fds, 2, timeout == GAS_FOREVER ? NULL : &limit, NULL);
+    if (ppoll(fds, 2, timeout == GAS_FOREVER ? NULL : &limit, NULL) < 0 && errno == EINTR)
+        return GAS_INTERRUPTED;
+    return GAS_OK;
 }
 
 static size_t ucx_backlog(gas_conduit_t *conduit)
@@ -237,14 +246,14 @@ static gas_status_t ucx_create(const gas_conduit_params_t *params, gas_conduit_t
         return gas_error(GAS_ERR_NO_MEMORY, "no memory for the conduit");
     self->super.ops = &ucx_ops;
     self->params = *params;
-    self->endpoints = calloc((size_t)params->boot->size, sizeof(*self->endpoints));
-    if (self->endpoints == NULL) {
-        status = gas_error(GAS_ERR_NO_MEMORY, "no memory for %d endpoints", params->boot->size);
+    self->peers = calloc((size_t)params->boot->size, sizeof(*self->peers));
+    if (self->peers == NULL) {
+        status = gas_error(GAS_ERR_NO_MEMORY, "no memory for %d peers", params->boot->size);
         goto err_free;
     }
     status = open_context(self);
     if (status != GAS_OK)
-        goto err_endpoints;
+        goto err_peers;
     status = open_worker(self);
     if (status != GAS_OK)
         goto err_context;
@@ -260,8 +269,8 @@ err_worker:
     ucp_worker_destroy(self->worker);
 err_context:
     ucp_cleanup(self->context);
-err_endpoints:
-    free(self->endpoints);
+err_peers:
+    free(self->peers);
 err_free:
     free(self);
     return status;

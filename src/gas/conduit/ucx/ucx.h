@@ -6,9 +6,14 @@
  * on both sides: that is the path on which UCX moves it in one copy (CMA on one host, RDMA across).
  * The head counts the buffers; `partial` messages wait, by (source, id), until the head and every
  * announcement are there, and only then is the message delivered, with all of its buffers announced
- * at once. UCX delivers in order on one endpoint, so order holds.
+ * at once.
  *
- * The worker is in SERIALIZED mode: the runtime's conduit lock guards everything in here.
+ * Ids count the messages of one rank to one other, from 0, and the receiver delivers in their
+ * order: a message that is complete too early waits as a partial one. UCX promises no order, as
+ * fragments of long messages and rendezvous announcements may take different lanes.
+ *
+ * The worker is in SERIALIZED mode: the runtime's conduit lock guards everything in here. Once
+ * `closing` is set, UCX may still call back from within destroy, but nothing is passed on.
  */
 #ifndef GAS_CONDUIT_UCX_UCX_H
 #define GAS_CONDUIT_UCX_UCX_H
@@ -26,17 +31,33 @@ typedef struct wire_head {
     uint16_t header_length;
     uint32_t bulk_count;
     uint32_t reserved;
-    uint64_t id; /* the sender's number for a message with bulk buffers */
+    uint64_t id;
 } wire_head_t;
 
 /* The UCX header of an AM_BULK. */
 typedef struct wire_bulk {
     uint32_t source;
     uint32_t index;
+    uint32_t count; /* of the message's buffers */
+    uint32_t reserved;
     uint64_t id;
 } wire_bulk_t;
 
 typedef struct partial partial_t;
+
+/* What is on its way out, in one list per conduit, so that what UCX never finishes is freed. */
+typedef struct ucx_outgoing ucx_outgoing_t;
+struct ucx_outgoing {
+    ucx_outgoing_t *next, *prev;
+};
+
+/* What there is to know about one other rank. */
+typedef struct ucx_peer {
+    ucp_ep_h endpoint; /* NULL until the first message to it */
+    uint64_t sent;     /* id of the next message to it */
+    uint64_t expected; /* id of the next message from it to deliver */
+    size_t partials;   /* messages from it that are not delivered */
+} ucx_peer_t;
 
 #define PARTIAL_BUCKETS 256u
 
@@ -46,11 +67,13 @@ typedef struct ucx_conduit {
     ucp_context_h context;
     ucp_worker_h worker;
     int event_fd;
-    ucp_ep_h *endpoints;                  /* by rank; NULL until the first message */
-    uint64_t next_id;                     /* of a message with bulk buffers */
+    ucx_peer_t *peers;                    /* by rank */
+    int closing;                          /* no callback is passed on any more */
+    void *arriving;                       /* the buffer whose callback from UCX is running */
+    ucx_outgoing_t *outgoing;             /* sends that are not over */
     size_t backlog;                       /* eager sends that UCX keeps */
     size_t outstanding;                   /* every send that is not over */
-    partial_t *partials[PARTIAL_BUCKETS]; /* messages that are not complete */
+    partial_t *partials[PARTIAL_BUCKETS]; /* messages that are not delivered */
 } ucx_conduit_t;
 
 /* `what` failed with `ucs`: remembers the text and returns the runtime's status. */
@@ -59,9 +82,11 @@ gas_status_t ucx_error(ucs_status_t ucs, const char *what);
 /* The endpoint to `rank`, made now if this is the first message. */
 gas_status_t ucx_endpoint(ucx_conduit_t *self, int rank, ucp_ep_h *endpoint);
 
-/* ucx_am.c: the active-message operations of the table, and what they need from create/destroy. */
+/* ucx_send.c and ucx_am.c: the active-message operations of the table, and what they need from
+ * create and destroy. */
 gas_status_t ucx_am_init(ucx_conduit_t *self);
-void ucx_am_fini(ucx_conduit_t *self);
+void ucx_am_fini(ucx_conduit_t *self);   /* before the worker is destroyed */
+void ucx_send_fini(ucx_conduit_t *self); /* after it */
 gas_status_t ucx_am_send(gas_conduit_t *conduit, int destination, const gas_am_t *am,
                          gas_done_fn done, void *arg);
 gas_status_t ucx_bulk_receive(gas_conduit_t *conduit, gas_bulk_t *bulk, void *landing,

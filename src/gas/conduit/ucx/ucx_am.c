@@ -1,4 +1,4 @@
-/* The UCX conduit: active messages, their assembly from head and bulk buffers, and rendezvous. */
+/* The UCX conduit: arrival, the assembly of messages from head and bulk buffers, and landing. */
 #include "ucx.h"
 
 #include <stdlib.h>
@@ -10,176 +10,18 @@ struct partial {
     uint32_t source;
     uint64_t id;
     uint32_t announced; /* bulk buffers that are there */
-    uint32_t capacity;  /* of bulk */
+    uint32_t count;     /* of bulk; known from the first part that arrived */
     gas_bulk_t *bulk;   /* by index; handle NULL until announced */
     char *head;         /* a copy of the AM_HEAD, NULL until it arrives */
     size_t head_length;
 };
 
-/* An AM_HEAD on its way out, with the bytes that UCX reads until it is sent. */
-typedef struct head_send {
-    ucx_conduit_t *conduit;
-    char bytes[];
-} head_send_t;
-
-/* The bulk buffers of one message on their way out. */
-typedef struct bulk_send {
-    ucx_conduit_t *conduit;
-    uint32_t left;
-    gas_status_t status;
-    gas_done_fn done;
-    void *arg;
-    wire_bulk_t wire[]; /* UCX reads each header until its buffer is sent */
-} bulk_send_t;
-
 /* A landing buffer that is being filled. */
 typedef struct bulk_landing {
+    ucx_conduit_t *conduit;
     gas_done_fn done;
     void *arg;
 } bulk_landing_t;
-
-/* ---- sending ---- */
-
-static void head_sent(void *request, ucs_status_t ucs, void *user_data)
-{
-    head_send_t *send = user_data;
-
-    (void)ucs;
-    send->conduit->backlog--;
-    send->conduit->outstanding--;
-    free(send);
-    ucp_request_free(request);
-}
-
-static gas_status_t send_head(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_am_t *am,
-                              uint64_t id)
-{
-    size_t length = sizeof(wire_head_t) + am->header_length + am->data_length;
-    wire_head_t wire = {
-        .source = (uint32_t)self->params.boot->rank,
-        .handler = am->handler,
-        .header_length = am->header_length,
-        .bulk_count = am->bulk_count,
-        .id = id,
-    };
-    head_send_t *send = malloc(sizeof(*send) + length);
-    ucp_request_param_t param;
-    ucs_status_ptr_t request;
-    char *at;
-
-    if (send == NULL)
-        return gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", length);
-    send->conduit = self;
-    at = send->bytes;
-    at = (char *)memcpy(at, &wire, sizeof(wire)) + sizeof(wire);
-    if (am->header_length > 0)
-        at = (char *)memcpy(at, am->header, am->header_length) + am->header_length;
-    if (am->data_length > 0)
-        memcpy(at, am->data, am->data_length);
-
-    param.op_attr_mask =
-        UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
-    param.flags = UCP_AM_SEND_FLAG_EAGER;
-    param.cb.send = head_sent;
-    param.user_data = send;
-    request = ucp_am_send_nbx(endpoint, AM_HEAD, NULL, 0, send->bytes, length, &param);
-    if (UCS_PTR_IS_PTR(request)) {
-        self->backlog++;
-        self->outstanding++;
-        return GAS_OK;
-    }
-    free(send);
-    if (UCS_PTR_IS_ERR(request))
-        return ucx_error(UCS_PTR_STATUS(request), "cannot send an active message");
-    return GAS_OK;
-}
-
-static void bulk_send_part_over(bulk_send_t *send, ucs_status_t ucs)
-{
-    if (ucs != UCS_OK)
-        send->status = ucx_error(ucs, "a buffer could not be sent");
-    if (--send->left > 0)
-        return;
-    send->conduit->outstanding--;
-    send->done(send->arg, send->status);
-    free(send);
-}
-
-static void bulk_sent(void *request, ucs_status_t ucs, void *user_data)
-{
-    bulk_send_part_over(user_data, ucs);
-    ucp_request_free(request);
-}
-
-static gas_status_t send_bulk(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_am_t *am,
-                              uint64_t id, bulk_send_t *send)
-{
-    ucp_request_param_t param;
-
-    param.op_attr_mask =
-        UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
-    param.flags = UCP_AM_SEND_FLAG_RNDV;
-    param.cb.send = bulk_sent;
-    param.user_data = send;
-    self->outstanding++;
-    for (uint32_t i = 0; i < am->bulk_count; i++) {
-        ucs_status_ptr_t request;
-
-        send->wire[i].source = (uint32_t)self->params.boot->rank;
-        send->wire[i].index = i;
-        send->wire[i].id = id;
-        request = ucp_am_send_nbx(endpoint, AM_BULK, &send->wire[i], sizeof(send->wire[i]),
-                                  am->bulk[i].base, am->bulk[i].length, &param);
-        if (!UCS_PTR_IS_PTR(request))
-            bulk_send_part_over(send, UCS_PTR_STATUS(request));
-    }
-    return GAS_OK;
-}
-
-static gas_status_t check_am(const gas_am_t *am)
-{
-    if (am->header_length > GAS_AM_HEADER_MAX || am->bulk_count > GAS_AM_BULK_MAX)
-        return gas_error(GAS_ERR_INVALID, "a message has at most %d bytes of header and %u buffers",
-                         GAS_AM_HEADER_MAX, GAS_AM_BULK_MAX);
-    for (uint32_t i = 0; i < am->bulk_count; i++)
-        if (am->bulk[i].length == 0)
-            return gas_error(GAS_ERR_INVALID, "an empty buffer is not sent by rendezvous");
-    return GAS_OK;
-}
-
-gas_status_t ucx_am_send(gas_conduit_t *conduit, int destination, const gas_am_t *am,
-                         gas_done_fn done, void *arg)
-{
-    ucx_conduit_t *self = (ucx_conduit_t *)conduit;
-    bulk_send_t *send;
-    ucp_ep_h endpoint;
-    uint64_t id;
-    gas_status_t status = check_am(am);
-
-    if (status != GAS_OK)
-        return status;
-    status = ucx_endpoint(self, destination, &endpoint);
-    if (status != GAS_OK)
-        return status;
-    if (am->bulk_count == 0)
-        return send_head(self, endpoint, am, 0);
-
-    send = malloc(sizeof(*send) + am->bulk_count * sizeof(send->wire[0]));
-    if (send == NULL)
-        return gas_error(GAS_ERR_NO_MEMORY, "no memory to send %u buffers", am->bulk_count);
-    send->conduit = self;
-    send->left = am->bulk_count;
-    send->status = GAS_OK;
-    send->done = done;
-    send->arg = arg;
-    id = self->next_id++;
-    status = send_head(self, endpoint, am, id);
-    if (status != GAS_OK) {
-        free(send);
-        return status;
-    }
-    return send_bulk(self, endpoint, am, id, send);
-}
 
 /* ---- arrival ---- */
 
@@ -192,33 +34,33 @@ static partial_t **partial_find(ucx_conduit_t *self, uint32_t source, uint64_t i
     return at;
 }
 
-static partial_t *partial_get(ucx_conduit_t *self, uint32_t source, uint64_t id)
+/* The partial message that a part belongs to, made if this is its first; NULL if the part disagrees
+ * with earlier ones or there is no memory. */
+static partial_t *partial_get(ucx_conduit_t *self, uint32_t source, uint64_t id, uint32_t count)
 {
     partial_t **at = partial_find(self, source, id);
+    partial_t *partial = *at;
 
-    if (*at == NULL) {
-        *at = calloc(1, sizeof(**at));
-        if (*at != NULL) {
-            (*at)->source = source;
-            (*at)->id = id;
+    if (partial != NULL)
+        return partial->count == count ? partial : NULL;
+    if (id < self->peers[source].expected)
+        return NULL;
+    partial = calloc(1, sizeof(*partial));
+    if (partial == NULL)
+        return NULL;
+    if (count > 0) {
+        partial->bulk = calloc(count, sizeof(*partial->bulk));
+        if (partial->bulk == NULL) {
+            free(partial);
+            return NULL;
         }
     }
-    return *at;
-}
-
-static int partial_reserve(partial_t *partial, uint32_t count)
-{
-    gas_bulk_t *bulk;
-
-    if (count <= partial->capacity)
-        return 1;
-    bulk = realloc(partial->bulk, count * sizeof(*bulk));
-    if (bulk == NULL)
-        return 0;
-    memset(bulk + partial->capacity, 0, (count - partial->capacity) * sizeof(*bulk));
-    partial->bulk = bulk;
-    partial->capacity = count;
-    return 1;
+    partial->source = source;
+    partial->id = id;
+    partial->count = count;
+    self->peers[source].partials++;
+    *at = partial;
+    return partial;
 }
 
 static void partial_free(partial_t *partial)
@@ -255,20 +97,27 @@ static int parse_head(const ucx_conduit_t *self, const char *bytes, size_t lengt
     return 1;
 }
 
-/* Delivers the partial message if head and announcements are all there and agree. */
-static void partial_complete(ucx_conduit_t *self, partial_t *partial)
+/* Delivers what is complete and next in order from `source`. */
+static void deliver_partials(ucx_conduit_t *self, uint32_t source)
 {
-    gas_arrival_t arrival;
-    uint64_t id;
+    ucx_peer_t *peer = &self->peers[source];
 
-    if (partial->head == NULL ||
-        !parse_head(self, partial->head, partial->head_length, &arrival, &id) ||
-        partial->announced < arrival.bulk_count)
-        return;
-    *partial_find(self, partial->source, partial->id) = partial->next;
-    arrival.bulk = partial->bulk;
-    self->params.deliver(self->params.deliver_arg, &arrival);
-    partial_free(partial);
+    while (peer->partials > 0) {
+        partial_t **at = partial_find(self, source, peer->expected);
+        partial_t *partial = *at;
+        gas_arrival_t arrival;
+        uint64_t id;
+
+        if (partial == NULL || partial->head == NULL || partial->announced < partial->count)
+            return;
+        *at = partial->next;
+        peer->partials--;
+        peer->expected++;
+        parse_head(self, partial->head, partial->head_length, &arrival, &id);
+        arrival.bulk = partial->bulk;
+        self->params.deliver(self->params.deliver_arg, &arrival);
+        partial_free(partial);
+    }
 }
 
 static ucs_status_t head_arrived(void *arg, const void *header, size_t header_length, void *data,
@@ -277,26 +126,30 @@ static ucs_status_t head_arrived(void *arg, const void *header, size_t header_le
     ucx_conduit_t *self = arg;
     gas_arrival_t arrival;
     partial_t *partial;
+    ucx_peer_t *peer;
     uint64_t id;
 
     (void)header;
     (void)header_length;
     (void)param;
-    if (!parse_head(self, data, length, &arrival, &id))
-        return UCS_OK; /* not ours: dropped */
-    if (arrival.bulk_count == 0) {
+    if (self->closing || !parse_head(self, data, length, &arrival, &id))
+        return UCS_OK; /* too late or not ours: dropped */
+    peer = &self->peers[arrival.source];
+    if (arrival.bulk_count == 0 && id == peer->expected) {
+        peer->expected++;
         self->params.deliver(self->params.deliver_arg, &arrival);
+        deliver_partials(self, (uint32_t)arrival.source);
         return UCS_OK;
     }
-    partial = partial_get(self, (uint32_t)arrival.source, id);
-    if (partial == NULL || !partial_reserve(partial, arrival.bulk_count))
+    partial = partial_get(self, (uint32_t)arrival.source, id, arrival.bulk_count);
+    if (partial == NULL || partial->head != NULL)
         return UCS_OK;
     partial->head = malloc(length);
     if (partial->head == NULL)
         return UCS_OK;
     memcpy(partial->head, data, length);
     partial->head_length = length;
-    partial_complete(self, partial);
+    deliver_partials(self, partial->source);
     return UCS_OK;
 }
 
@@ -306,22 +159,26 @@ static ucs_status_t bulk_arrived(void *arg, const void *header, size_t header_le
     ucx_conduit_t *self = arg;
     partial_t *partial;
     wire_bulk_t wire;
+    int declined;
 
     (void)param;
-    if (header_length != sizeof(wire))
+    if (self->closing || header_length != sizeof(wire))
         return UCS_OK;
     memcpy(&wire, header, sizeof(wire));
-    if (wire.source >= (uint32_t)self->params.boot->size || wire.index >= GAS_AM_BULK_MAX)
+    if (wire.source >= (uint32_t)self->params.boot->size || wire.count > GAS_AM_BULK_MAX ||
+        wire.index >= wire.count)
         return UCS_OK;
-    partial = partial_get(self, wire.source, wire.id);
-    if (partial == NULL || !partial_reserve(partial, wire.index + 1) ||
-        partial->bulk[wire.index].handle != NULL)
+    partial = partial_get(self, wire.source, wire.id, wire.count);
+    if (partial == NULL || partial->bulk[wire.index].handle != NULL)
         return UCS_OK;
     partial->bulk[wire.index].length = length;
     partial->bulk[wire.index].handle = data;
     partial->announced++;
-    partial_complete(self, partial);
-    return UCS_INPROGRESS; /* kept until bulk_receive or bulk_reject */
+    self->arriving = data;
+    deliver_partials(self, wire.source);
+    declined = self->arriving == NULL;
+    self->arriving = NULL;
+    return declined ? UCS_OK : UCS_INPROGRESS; /* kept until bulk_receive or bulk_reject */
 }
 
 /* ---- landing ---- */
@@ -331,8 +188,9 @@ static void bulk_landed(void *request, ucs_status_t ucs, size_t length, void *us
     bulk_landing_t *landing = user_data;
 
     (void)length;
-    landing->done(landing->arg,
-                  ucs == UCS_OK ? GAS_OK : ucx_error(ucs, "a buffer could not be received"));
+    if (!landing->conduit->closing)
+        landing->done(landing->arg,
+                      ucs == UCS_OK ? GAS_OK : ucx_error(ucs, "a buffer could not be received"));
     free(landing);
     ucp_request_free(request);
 }
@@ -348,6 +206,7 @@ gas_status_t ucx_bulk_receive(gas_conduit_t *conduit, gas_bulk_t *bulk, void *la
 
     if (state == NULL)
         return gas_error(GAS_ERR_NO_MEMORY, "no memory to receive a buffer");
+    state->conduit = self;
     state->done = done;
     state->arg = arg;
     param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
@@ -366,8 +225,14 @@ gas_status_t ucx_bulk_receive(gas_conduit_t *conduit, gas_bulk_t *bulk, void *la
 
 void ucx_bulk_reject(gas_conduit_t *conduit, gas_bulk_t *bulk)
 {
-    if (bulk->handle != NULL)
-        ucp_am_data_release(((ucx_conduit_t *)conduit)->worker, bulk->handle);
+    ucx_conduit_t *self = (ucx_conduit_t *)conduit;
+
+    if (bulk->handle != NULL) {
+        if (bulk->handle == self->arriving)
+            self->arriving = NULL; /* UCX declines it when its callback returns */
+        else
+            ucp_am_data_release(self->worker, bulk->handle);
+    }
     bulk->handle = NULL;
 }
 
@@ -407,6 +272,8 @@ void ucx_am_fini(ucx_conduit_t *self)
             partial_t *partial = self->partials[i];
 
             self->partials[i] = partial->next;
+            for (uint32_t k = 0; k < partial->count; k++)
+                ucx_bulk_reject(&self->super, &partial->bulk[k]);
             partial_free(partial);
         }
     }

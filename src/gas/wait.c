@@ -1,0 +1,234 @@
+/*
+ * Design notes.
+ *
+ * Waiting has three phases. Spin: poll for some microseconds, the answer of a peer that waits is
+ * there in one. Yield: poll and give up the processor in between, for as long as recently turned
+ * out to be worth it (yield_ns: doubles when the wait ended in this phase, halves when it slept).
+ * Sleep: on the conduit if this thread gets the watch, else on its own wake_fd (see progress.c).
+ * Traffic begins the first phase anew, also from the last: a rank that serves others while it waits
+ * answers the next request in time if it comes soon.
+ *
+ * No wake-up is lost: a sleeper first says so (announces, and one awake_workers less), then looks
+ * again; news are first published (event set, work counted), then the sleeper is looked for. All
+ * these are sequentially consistent.
+ */
+#include "wait.h"
+
+#include "clock.h"
+#include "job.h"
+
+#include <sched.h>
+#include <stdlib.h>
+
+#define YIELD_MIN_NS 20000u
+#define SPINS_PER_CLOCK 16u /* polls between two looks at the clock */
+
+static gas_waiter_t *waiter_enter(gas_progress_t *progress, unsigned flags)
+{
+    gas_waiter_t *waiter;
+
+    pthread_mutex_lock(&progress->lock);
+    waiter = progress->idle;
+    if (waiter != NULL)
+        progress->idle = waiter->next;
+    pthread_mutex_unlock(&progress->lock);
+    if (waiter == NULL) {
+        waiter = malloc(sizeof(*waiter));
+        if (waiter == NULL || gas_waiter_init(waiter) != GAS_OK) {
+            free(waiter);
+            return NULL;
+        }
+    }
+    pthread_mutex_lock(&progress->lock);
+    waiter->flags = flags;
+    waiter->token = gas_work_token();
+    waiter->prev = NULL;
+    waiter->next = progress->waiters;
+    if (waiter->next != NULL)
+        waiter->next->prev = waiter;
+    progress->waiters = waiter;
+    pthread_mutex_unlock(&progress->lock);
+    return waiter;
+}
+
+static void waiter_leave(gas_progress_t *progress, gas_waiter_t *waiter)
+{
+    gas_waiter_t *heir = NULL;
+
+    pthread_mutex_lock(&progress->lock);
+    if (waiter->prev != NULL)
+        waiter->prev->next = waiter->next;
+    else
+        progress->waiters = waiter->next;
+    if (waiter->next != NULL)
+        waiter->next->prev = waiter->prev;
+    if (progress->watch == waiter)
+        progress->watch = heir = progress->waiters != NULL ? progress->waiters : &progress->self;
+    waiter->next = progress->idle;
+    progress->idle = waiter;
+    pthread_mutex_unlock(&progress->lock);
+    if (heir != NULL)
+        gas_waiter_wake(heir);
+}
+
+/* True if the calling waiter has the watch, which it takes from the progress thread if need be. */
+static bool take_watch(gas_progress_t *progress, gas_waiter_t *waiter)
+{
+    bool mine;
+
+    pthread_mutex_lock(&progress->lock);
+    if (progress->watch == &progress->self)
+        progress->watch = waiter;
+    mine = progress->watch == waiter;
+    pthread_mutex_unlock(&progress->lock);
+    return mine;
+}
+
+static gas_status_t look(gas_job_t *job, gas_event_t *event, unsigned flags)
+{
+    if (event != NULL && gas_event_is_set(event))
+        return GAS_OK;
+    if ((flags & GAS_WAIT_WORK) != 0 && gas_work_is_ready(job))
+        return GAS_WORK;
+    return GAS_BUSY;
+}
+
+/* The first two phases: GAS_BUSY if they were not enough. */
+static gas_status_t wait_awake(gas_job_t *job, gas_event_t *event, uint64_t deadline,
+                               unsigned flags)
+{
+    gas_progress_t *progress = &job->progress;
+    uint64_t spin_ns = job->config.spin_us * 1000u;
+    uint64_t yield_ns = atomic_load_explicit(&progress->yield_ns, memory_order_relaxed);
+    uint64_t begin = 0, start = 0, spent = 0; /* start: of this quiet time */
+    gas_status_t status;
+    uint64_t now;
+
+    for (unsigned i = 1;; i++) {
+        status = look(job, event, flags);
+        if (status != GAS_BUSY)
+            break;
+        if (start != 0 && start + spent >= deadline)
+            return GAS_TIMEOUT;
+        if (start + spent > begin + GAS_WAIT_SIGNALS)
+            return GAS_INTERRUPTED;
+        if (gas_progress_poll(job) > 0) {
+            start = 0;
+            spent = 0;
+        }
+        if (spent >= spin_ns) {
+            if ((flags & GAS_WAIT_BRIEFLY) != 0 || spent >= spin_ns + yield_ns)
+                return look(job, event, flags);
+            sched_yield();
+        } else if (i % SPINS_PER_CLOCK != 0) {
+            continue;
+        }
+        now = gas_clock_now();
+        if (begin == 0)
+            begin = now;
+        if (start == 0)
+            start = now;
+        spent = now - start;
+    }
+    if (spent >= spin_ns) {
+        uint64_t most = job->config.yield_us * 1000u;
+
+        yield_ns = yield_ns * 2 < most ? yield_ns * 2 : most;
+        atomic_store_explicit(&progress->yield_ns, yield_ns, memory_order_relaxed);
+    }
+    return status;
+}
+
+static void shorten_yield(gas_job_t *job)
+{
+    uint64_t least = job->config.yield_us * 1000u;
+    uint64_t yield_ns = atomic_load_explicit(&job->progress.yield_ns, memory_order_relaxed) / 2;
+
+    if (least > YIELD_MIN_NS)
+        least = YIELD_MIN_NS;
+    atomic_store_explicit(&job->progress.yield_ns, yield_ns > least ? yield_ns : least,
+                          memory_order_relaxed);
+}
+
+/* Announces the sleep, looks once more, sleeps until there may be news and polls. */
+static gas_status_t sleep_once(gas_job_t *job, gas_waiter_t *waiter, gas_event_t *event,
+                               uint64_t timeout, unsigned *busy, unsigned *done)
+{
+    gas_progress_t *progress = &job->progress;
+    unsigned worker = (waiter->flags & GAS_WAIT_WORK) != 0;
+    uintptr_t unset = GAS_EVENT_UNSET;
+    gas_status_t status;
+    bool signalled = false;
+
+    gas_waiter_announce(waiter);
+    atomic_fetch_sub(&progress->awake_workers, worker);
+    if (event != NULL)
+        atomic_compare_exchange_strong(&event->word, &unset, (uintptr_t)waiter);
+    status = look(job, event, waiter->flags);
+    if (status == GAS_BUSY) {
+        if (take_watch(progress, waiter))
+            signalled = gas_progress_sleep(job, waiter, timeout, busy);
+        else
+            signalled = gas_waiter_sleep(waiter, timeout);
+    }
+    atomic_fetch_add(&progress->awake_workers, worker);
+    gas_waiter_retract(waiter);
+    if (status == GAS_BUSY) {
+        *done = gas_progress_poll(job);
+        status = look(job, event, waiter->flags);
+    }
+    return status == GAS_BUSY && signalled ? GAS_INTERRUPTED : status;
+}
+
+/* The third phase. */
+static gas_status_t wait_asleep(gas_job_t *job, gas_event_t *event, uint64_t deadline,
+                                unsigned flags)
+{
+    gas_waiter_t *waiter = waiter_enter(&job->progress, flags);
+    uint64_t end = gas_clock_now() + GAS_WAIT_SIGNALS;
+    unsigned busy = 0;
+    gas_status_t status;
+
+    if (waiter == NULL)
+        return gas_error(GAS_ERR_IO, "no memory or file descriptor left to wait with (ulimit -n)");
+    if (end > deadline)
+        end = deadline;
+    shorten_yield(job);
+    do {
+        unsigned done = 0;
+
+        status = sleep_once(job, waiter, event, gas_clock_left(end), &busy, &done);
+        if (status == GAS_BUSY && done > 0)
+            status = wait_awake(job, event, deadline, flags);
+        if (status == GAS_BUSY && gas_clock_left(end) == 0)
+            status = end == deadline ? GAS_TIMEOUT : GAS_INTERRUPTED;
+    } while (status == GAS_BUSY);
+    if (event != NULL) {
+        uintptr_t mine = (uintptr_t)waiter;
+
+        atomic_compare_exchange_strong(&event->word, &mine, GAS_EVENT_UNSET);
+    }
+    waiter_leave(&job->progress, waiter);
+    return status;
+}
+
+gas_status_t gas_wait(gas_job_t *job, gas_event_t *event, uint64_t deadline, unsigned flags)
+{
+    gas_progress_t *progress = &job->progress;
+    unsigned worker = (flags & GAS_WAIT_WORK) != 0;
+    gas_status_t status;
+
+    atomic_fetch_add_explicit(&progress->waits, 1, memory_order_relaxed);
+    if (worker != 0)
+        atomic_fetch_add(&progress->awake_workers, 1);
+    status = wait_awake(job, event, deadline, flags);
+    if (status == GAS_BUSY && (flags & GAS_WAIT_BRIEFLY) == 0)
+        status = wait_asleep(job, event, deadline, flags);
+    if (worker != 0) {
+        atomic_fetch_sub(&progress->awake_workers, 1);
+        /* Others relied on me to see the work, and I am going away for something else. */
+        if (status != GAS_WORK && gas_work_is_ready(job))
+            gas_progress_notify(job);
+    }
+    return status;
+}
