@@ -30,17 +30,18 @@ $(BIN)/python:
 		$(PYTHON) -m venv --clear --without-pip $(VENV) && \
 		$(PYTHON) -m pip --python $(BIN)/python install pip; }
 
+# Each of these is the one before it and more.
 $(VENV)/.installed: $(BIN)/python $(PACKAGE_SOURCES)
 	$(BIN)/python -m pip install .
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed
+$(VENV)/.installed-test: $(BIN)/python $(PACKAGE_SOURCES)
 	$(BIN)/python -m pip install '.[test]'
-	touch $@
+	touch $(VENV)/.installed $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install '.[dev]' meson ninja
-	touch $@
+$(VENV)/.installed-dev: $(BIN)/python $(PACKAGE_SOURCES)
+	$(BIN)/python -m pip install '.[test,dev]' meson ninja
+	touch $(VENV)/.installed $(VENV)/.installed-test $@
 
 test-c: $(VENV)/.installed-dev
 	PATH="$(abspath $(BIN)):$$PATH" tools/test_c.sh

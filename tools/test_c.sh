@@ -9,10 +9,16 @@ variant() {
     name=$1 suites=$2
     shift 2
     build=build-c-$name
-    [ -d "$build" ] || meson setup "$build" --werror -Dpython=false -Dtests=true "$@"
+    [ -f "$build/build.ninja" ] || meson setup "$build" --werror -Dpython=false -Dtests=true "$@"
     # shellcheck disable=SC2086  # the suites are words
     meson test -C "$build" --print-errorlogs $suites
 }
+
+# With UCX from its wheel the test programs have to be told where it is.
+if ! pkg-config --exists 'ucx >= 1.13' 2>/dev/null; then
+    LD_LIBRARY_PATH=$(python3 tools/find_libucx.py)/lib
+    export LD_LIBRARY_PATH
+fi
 
 # Address-space randomization of recent kernels is wider than older ThreadSanitizers can bear.
 fixed_addresses() {

@@ -1,0 +1,192 @@
+#include "gas.h"
+#include "testing/check.h"
+#include "testing/world.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+typedef struct task {
+    gas_work_t work;
+    int number;
+} task_t;
+
+static gas_job_t *job;
+static int order[100000];
+static int ran;
+static atomic_uint kicks, late_kicks;
+
+static void count_kick(void *arg, uint64_t age)
+{
+    (void)arg;
+    atomic_fetch_add(&kicks, 1);
+    if (age > 0)
+        atomic_fetch_add(&late_kicks, 1);
+}
+
+static void record(gas_work_t *work)
+{
+    order[ran++] = ((task_t *)work)->number;
+}
+
+static void push_numbers(task_t *tasks, int count)
+{
+    for (int i = 0; i < count; i++) {
+        tasks[i].work = (gas_work_t){.run = record};
+        tasks[i].number = i;
+        gas_work_push(job, &tasks[i].work);
+    }
+}
+
+static void test_fifo(void)
+{
+    task_t tasks[100];
+
+    ran = 0;
+    push_numbers(tasks, 100);
+    CHECK(gas_work_is_ready(job) && !gas_work_is_draining(job));
+    CHECK(gas_work_drain(job, 10, GAS_FOREVER) == 10);
+    CHECK(gas_work_drain(job, SIZE_MAX, GAS_FOREVER) == 90);
+    CHECK(gas_work_drain(job, SIZE_MAX, GAS_FOREVER) == 0);
+    for (int i = 0; i < 100; i++)
+        CHECK(order[i] == i);
+    CHECK(!gas_work_is_ready(job));
+}
+
+static void linger(gas_work_t *work)
+{
+    (void)work;
+    ran++;
+    usleep(2000);
+}
+
+static void test_limit(void)
+{
+    gas_work_t items[50];
+    size_t first;
+
+    ran = 0;
+    for (int i = 0; i < 50; i++) {
+        items[i] = (gas_work_t){.run = linger};
+        gas_work_push(job, &items[i]);
+    }
+    first = gas_work_drain(job, SIZE_MAX, 5000000);
+    CHECK(first >= 2 && first < 25);
+    CHECK(gas_work_drain(job, SIZE_MAX, GAS_FOREVER) == 50 - first && ran == 50);
+}
+
+static void test_take(void)
+{
+    task_t tasks[3];
+
+    push_numbers(tasks, 3);
+    for (int i = 0; i < 3; i++)
+        CHECK(((task_t *)gas_work_take(job))->number == i);
+    CHECK(gas_work_take(job) == NULL);
+}
+
+/* Work that nobody drains is announced again and again, until it is drained. */
+static void test_kicks(void)
+{
+    task_t task;
+    unsigned late;
+
+    atomic_store(&kicks, 0);
+    atomic_store(&late_kicks, 0);
+    ran = 0;
+    push_numbers(&task, 1);
+    CHECK(atomic_load(&kicks) >= 1);
+    usleep(50000);
+    late = atomic_load(&late_kicks);
+    CHECK(late >= 4 && late < 200);
+    CHECK(gas_work_drain(job, SIZE_MAX, GAS_FOREVER) == 1);
+    usleep(20000);
+    late = atomic_load(&kicks);
+    usleep(50000);
+    CHECK(atomic_load(&kicks) == late);
+}
+
+static unsigned deepest, nested_runs;
+
+/* Every item waits, and the wait drains the next one on top of it. */
+static void nest(gas_work_t *work)
+{
+    static unsigned depth;
+
+    (void)work;
+    CHECK(gas_work_is_draining(job));
+    nested_runs++;
+    if (++depth > deepest)
+        deepest = depth;
+    if (gas_wait(job, NULL, gas_clock_now() + 1000000, GAS_WAIT_WORK) == GAS_WORK)
+        CHECK(gas_work_drain(job, 1, GAS_FOREVER) == 1);
+    depth--;
+}
+
+static void test_nesting(void)
+{
+    gas_work_t items[200];
+
+    for (int i = 0; i < 200; i++) {
+        items[i] = (gas_work_t){.run = nest};
+        gas_work_push(job, &items[i]);
+    }
+    while (gas_work_is_ready(job))
+        gas_work_drain(job, SIZE_MAX, GAS_FOREVER);
+    CHECK(nested_runs == 200);
+    CHECK(deepest == GAS_WORK_DEPTH_MAX);
+}
+
+static atomic_int inside, total, overlaps;
+
+static void alone(gas_work_t *work)
+{
+    if (atomic_fetch_add(&inside, 1) != 0)
+        atomic_fetch_add(&overlaps, 1);
+    atomic_fetch_add(&total, 1);
+    atomic_fetch_sub(&inside, 1);
+    free(work);
+}
+
+static void *push_and_drain(void *arg)
+{
+    int drains = *(int *)arg;
+
+    for (int i = 0; i < 20000; i++) {
+        gas_work_t *work = malloc(sizeof(*work));
+
+        CHECK(work != NULL);
+        *work = (gas_work_t){.run = alone};
+        gas_work_push(job, work);
+        if (drains)
+            gas_work_drain(job, 3, GAS_FOREVER);
+    }
+    return NULL;
+}
+
+static void test_one_drainer(void)
+{
+    int drains[6] = {1, 1, 1, 0, 0, 1};
+
+    in_threads(6, push_and_drain, drains, sizeof(drains[0]));
+    while (gas_work_drain(job, SIZE_MAX, GAS_FOREVER) > 0)
+        ;
+    CHECK(atomic_load(&total) == 120000 && atomic_load(&overlaps) == 0);
+}
+
+int main(void)
+{
+    gas_job_params_t params = {.kick = count_kick};
+    world_t world;
+
+    world_start(&world, 1, NULL, &params, NULL);
+    job = world.jobs[0];
+    RUN(test_fifo);
+    RUN(test_limit);
+    RUN(test_take);
+    RUN(test_kicks);
+    RUN(test_nesting);
+    RUN(test_one_drainer);
+    world_stop(&world);
+    return 0;
+}
