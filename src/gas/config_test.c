@@ -20,7 +20,7 @@ static void test_defaults(void)
     gas_config_row_t row;
 
     CHECK(gas_config_read(&config) == GAS_OK);
-    CHECK(config.inline_max == 4096 && config.spin_us == 20);
+    CHECK(config.inline_max == 4096 && config.spin_us == 5);
     CHECK(strcmp(config.ucx_tls, "posix,cma,self") == 0);
     for (size_t i = 0; i < gas_config_count(); i++) {
         gas_config_row(&config, i, &row);
