@@ -8,14 +8,35 @@ it is, something to refer to.
 from __future__ import annotations
 
 import io
+import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
 
+from pygas._core import Proxy
+
+
+def _is_found_by_name_in_main(obj: Any) -> bool:
+    """Tell whether `obj` is a function or class that every rank has, as all run the same program.
+
+    cloudpickle copies what ``__main__`` defines, with all the global variables that it uses; pickle
+    refers to it by name, and a lambda should not make a difference.
+    """
+    if not isinstance(obj, (type, types.FunctionType)) or obj.__module__ != "__main__":
+        return False
+    found: Any = sys.modules.get("__main__")
+    for name in obj.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is obj
+
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
+        # By its real type: isinstance() asks a Proxy's object, which may be a file or a function.
+        if type(obj) is Proxy or _is_found_by_name_in_main(obj):
+            return NotImplemented
         if isinstance(obj, io.IOBase) and not isinstance(obj, (io.BytesIO, io.StringIO)):
             raise TypeError(f"cannot pickle an open file ({type(obj).__name__!r} object)")
         return super().reducer_override(obj)

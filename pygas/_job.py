@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import os
 import sys
 import threading
@@ -22,7 +23,8 @@ from typing import Any
 # which this rank starts do not take themselves for ranks.
 _spec = os.environ.pop("PYGAS_BOOT", None)
 _start_lock = threading.RLock()
-_started = False
+_started = False  # tried
+_running = False  # with success; stays true when the job has ended
 
 #: Tags of messages between mailboxes are (kind << 56) + number.
 TAG_END = 1 << 56
@@ -52,15 +54,19 @@ def core() -> Any:
 
 def start() -> None:
     """Start the job unless it has been started. Collective; see `init`."""
-    global _started
+    global _started, _running
     with _start_lock:
-        if _started:
-            if core().phase() != "running":
-                raise RuntimeError("the job could not be started; see the error before this one")
+        if _running:
             return
-        _started = True
+        if _started:
+            raise RuntimeError("the job could not be started; see the error before this one")
         module = core()
+        for name in ("errors", "objects", "ranks", "team"):
+            # Not later: a request that runs in the middle of the import might need it.
+            importlib.import_module(f"pygas.{name}")
+        _started = True
         module.start(_spec)
+        _running = True
         os.register_at_fork(after_in_child=module.after_fork)
         atexit.register(_end)
 
@@ -76,8 +82,8 @@ def init() -> None:
     RuntimeError, ConnectionError, MemoryError
         If the transport cannot be opened (a full ``/dev/shm``, for one) or the launcher is gone.
     """
-    module = core()
-    if module.phase() == "before":
+    # Another thread may be starting it; one that has ended or was inherited needs no start.
+    if not _running:
         start()
 
 

@@ -8,13 +8,17 @@ arrives, as a `RemoteError`.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import traceback
 
 __all__ = ["RemoteError"]
 
-#: (pickled exception or None, type name, text, traceback)
-Description = tuple[bytes | None, str, str, str]
+#: (pickled exception or None, type name, text, traceback without notes, notes)
+Description = tuple[bytes | None, str, str, str, list[str]]
+
+# An exception that crosses many ranks gets a note on each: the first and the last few are kept.
+_NOTES_KEPT = 8
 
 
 class RemoteError(RuntimeError):
@@ -51,15 +55,35 @@ def _pickled(exception: BaseException) -> bytes | None:
 def describe(exception: BaseException) -> Description:
     """Describe an exception for its journey; called by the extension on the owner."""
     try:
-        trace = "".join(traceback.format_exception(exception))
+        formatter = traceback.TracebackException.from_exception(exception)
+        # Notes travel beside it: those of earlier ranks are tracebacks too, and the text would
+        # double with every rank.
+        formatter.__notes__ = None
+        trace = "".join(formatter.format())
     except Exception:
         trace = f"{_type_name(exception)}: <its traceback could not be formatted>\n"
-    return _pickled(exception), _type_name(exception), _text(exception), trace
+    name, text = _type_name(exception), _text(exception)
+    return _pickled(exception), name, text, trace, _notes(exception)
 
 
-def rebuild(description: Description, rank: int) -> BaseException:
-    """Make the exception again; called by the extension at the caller."""
-    data, name, text, trace = description
+def _notes(exception: BaseException) -> list[str]:
+    try:
+        notes = [str(note) for note in getattr(exception, "__notes__", ())]
+    except Exception:
+        return []
+    if len(notes) > 2 * _NOTES_KEPT:
+        notes[_NOTES_KEPT:-_NOTES_KEPT] = ["[some notes are left out]"]
+    return notes
+
+
+def rebuild(description: Description | bytes, rank: int) -> BaseException:
+    """Make the exception again; called by the extension at the caller.
+
+    A description in bytes, "type: text", is what the extension sends when `describe` failed.
+    """
+    if isinstance(description, bytes):
+        return _rebuild_brief(description.decode(errors="replace"), rank)
+    data, name, text, trace, notes = description
     exception: BaseException | None = None
     if data is not None:
         try:
@@ -69,6 +93,23 @@ def rebuild(description: Description, rank: int) -> BaseException:
         if isinstance(loaded, BaseException):
             exception = loaded
     if exception is None:
-        exception = RemoteError(f"{name}: {text}" if text else name)
-    exception.add_note(f"The traceback on rank {rank}:\n{trace.rstrip()}")
+        exception = _stand_in(name, text)
+    notes.append(f"The traceback on rank {rank}:\n{trace.rstrip()}")
+    with contextlib.suppress(Exception):  # a class may have no room for them
+        exception.__notes__ = notes
+    return exception
+
+
+def _stand_in(name: str, text: str) -> BaseException:
+    if name == "RecursionError":  # near the limit even pickling fails
+        return RecursionError(text)
+    if name == f"{RemoteError.__module__}.{RemoteError.__qualname__}":
+        return RemoteError(text)
+    return RemoteError(f"{name}: {text}" if text else name)
+
+
+def _rebuild_brief(description: str, rank: int) -> BaseException:
+    name, _, text = description.partition(": ")
+    exception = _stand_in(name, text)
+    exception.add_note(f"It was raised on rank {rank}, where it could not be described further.")
     return exception

@@ -5,6 +5,7 @@
  */
 #include "call.h"
 
+#include "request.h"
 #include "wait.h"
 
 #include <pthread.h>
@@ -108,14 +109,14 @@ void pg_call_replied(gas_job_t *job, gas_msg_t *msg, void *arg)
     pg_call_unref(call);
 }
 
-pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want)
+static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want)
 {
     pg_request_head_t head = {.object = object, .op = (uint8_t)op, .want = (uint8_t)want};
     pg_payload_t *payload;
     pg_call_t *call;
     int sent;
 
-    if (pg_require_job() < 0)
+    if (pg_request_depth_for_call(&head.depth) < 0)
         return NULL;
     payload = pg_payload_encode(args);
     if (payload == NULL)
@@ -139,6 +140,17 @@ pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args,
     slot_free(call->id);
     PyMem_RawFree(call);
     return NULL;
+}
+
+pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want)
+{
+    pg_call_t *call;
+
+    if (pg_enter() < 0)
+        return NULL;
+    call = start(owner, op, object, args, want);
+    pg_leave();
+    return call;
 }
 
 PyObject *pg_call_result(pg_call_t *call, bool *is_method)
@@ -168,13 +180,16 @@ PyObject *pg_call_result(pg_call_t *call, bool *is_method)
 PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want,
                            bool *is_method)
 {
-    pg_call_t *call = pg_call_start(owner, op, object, args, want);
     PyObject *result = NULL;
+    pg_call_t *call;
 
-    if (call == NULL)
+    if (pg_enter() < 0)
         return NULL;
-    if (pg_wait(&call->event, GAS_FOREVER) > 0)
+    call = start(owner, op, object, args, want);
+    if (call != NULL && pg_wait(&call->event, GAS_FOREVER) > 0)
         result = pg_call_result(call, is_method);
-    pg_call_unref(call);
+    if (call != NULL)
+        pg_call_unref(call);
+    pg_leave();
     return result;
 }

@@ -17,8 +17,9 @@ typedef struct pg_request_head {
     uint64_t object; /* an id of exports.h, if the operation has an object */
     pg_wire_t wire;
     uint8_t op;
-    uint8_t want; /* a pg_want_t */
-    uint8_t reserved[6];
+    uint8_t want;   /* a pg_want_t */
+    uint16_t depth; /* how many requests, one made within the other, led to this one */
+    uint8_t reserved[4];
 } pg_request_head_t;
 
 typedef enum pg_want {
@@ -53,8 +54,8 @@ pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args,
 
 /*
  * What the reply says: the result, a new reference, or NULL with the exception that was raised over
- * there. Only once the event is set, and once per call. *is_method, if not NULL, is set when the
- * result is a method (and None is returned).
+ * there. Only once the event is set, once per call, and after pg_enter(). *is_method, if not NULL,
+ * is set when the result is a method (and None is returned).
  */
 PyObject *pg_call_result(pg_call_t *call, bool *is_method);
 

@@ -76,10 +76,14 @@ PyTypeObject *pg_encoded_type_create(PyObject *module)
 
 PyObject *pg_encode(PyObject *module, PyObject *object)
 {
+    PyObject *encoded;
+
     (void)module;
-    if (pg_require_job() < 0)
+    if (pg_enter() < 0)
         return NULL;
-    return encoded_new(pg_payload_encode(object));
+    encoded = encoded_new(pg_payload_encode(object));
+    pg_leave();
+    return encoded;
 }
 
 /* Waits until every event is set; the memory they are in can be freed only then. Signals are served
@@ -133,14 +137,18 @@ PyObject *pg_post(PyObject *module, PyObject *args)
 
     (void)module;
     if (!PyArg_ParseTuple(args, "O!KO!:post", &PyTuple_Type, &ranks, &tag, pg.encoded_type,
-                          &encoded) ||
-        pg_require_job() < 0)
+                          &encoded))
         return NULL;
     events = PyMem_RawCalloc((size_t)PyTuple_GET_SIZE(ranks) + 1, sizeof(*events));
     if (events == NULL)
         return PyErr_NoMemory();
+    if (pg_enter() < 0) {
+        PyMem_RawFree(events);
+        return NULL;
+    }
     failed = post_all(ranks, tag, ((encoded_t *)encoded)->payload, events, &waiting) < 0;
     failed |= wait_all(events, waiting) < 0;
+    pg_leave();
     PyMem_RawFree(events);
     if (failed)
         return NULL;
@@ -177,6 +185,8 @@ PyObject *pg_take(PyObject *module, PyObject *args)
     if (source < 0 || source >= pg.size)
         return PyErr_Format(PyExc_ValueError, "there is no rank %d in a job of %d", source,
                             pg.size);
+    if (pg_enter() < 0)
+        return NULL;
     gas_mailbox_expect(pg.job, &parcel, tag, source);
     outcome = wait_for_parcel(&parcel, probing);
     msg = gas_mailbox_cancel(pg.job, &parcel);
@@ -188,5 +198,6 @@ PyObject *pg_take(PyObject *module, PyObject *args)
     }
     if (msg != NULL)
         gas_msg_free(pg.job, msg);
+    pg_leave();
     return outcome > 0 ? Py_NewRef(Py_None) : encoded;
 }

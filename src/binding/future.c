@@ -1,7 +1,9 @@
 /*
  * Design notes. An event has one waiter, a Future any number of threads: the first that asks
- * becomes the `leader`, who waits for the event and decodes the reply; the others look in every
- * millisecond.
+ * becomes the leader (`led`), who waits for the event; the others look in every millisecond. Who
+ * sees the reply first decodes it. That need not be the leader: it may be running a request
+ * meanwhile which asks for the same Future, on the same thread, and cannot go on before that is
+ * done.
  */
 #include "future.h"
 
@@ -12,10 +14,11 @@
 
 typedef struct future {
     PyObject_HEAD pg_call_t *call;
-    PyObject *value;     /* once settled without an exception */
-    PyObject *exception; /* once settled with one */
-    atomic_bool settled; /* one of the two is there */
-    atomic_bool led;     /* a thread waits or decodes */
+    PyObject *value;         /* once settled without an exception */
+    PyObject *exception;     /* once settled with one */
+    atomic_bool settled;     /* one of the two is there */
+    atomic_bool led;         /* a thread waits for the event */
+    _Atomic(void *) decoder; /* token of the thread that decodes or has decoded; NULL: none */
 } future_t;
 
 PyObject *pg_future_new(pg_call_t *call)
@@ -30,6 +33,7 @@ PyObject *pg_future_new(pg_call_t *call)
     future->value = future->exception = NULL;
     atomic_init(&future->settled, false);
     atomic_init(&future->led, false);
+    atomic_init(&future->decoder, NULL);
     PyObject_GC_Track(future);
     return (PyObject *)future;
 }
@@ -60,46 +64,62 @@ static void Future_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-static int require_running(void)
+/* Decodes the reply, which is there, unless another thread is at it. 0 or -1 with an exception. */
+static int decode(future_t *future)
 {
-    if (atomic_load(&pg.phase) == PG_RUNNING)
+    void *decoder = NULL;
+
+    if (atomic_compare_exchange_strong(&future->decoder, &decoder, gas_work_token())) {
+        future->value = pg_call_result(future->call, NULL);
+        if (future->value == NULL)
+            future->exception = PyErr_GetRaisedException();
+        atomic_store(&future->settled, true);
         return 0;
-    return pg_require_job();
+    }
+    if (decoder == gas_work_token() && !atomic_load(&future->settled)) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the result of this Future is needed while it is being decoded");
+        return -1;
+    }
+    return 0;
 }
 
-/* As the leader: waits and decodes. 1: settled; 0: the deadline passed; -1: an exception that is
- * not the request's own. */
-static int lead(future_t *future, uint64_t deadline)
+/* Waits a while for the event. 1: it may be set; 0: the deadline passed; -1: an exception. */
+static int await_event(future_t *future, uint64_t deadline)
 {
-    int arrived = pg_wait(&future->call->event, deadline);
+    uint64_t next = gas_clock_now() + FOLLOW_NS;
+    bool free = false;
+    int outcome;
 
-    if (arrived <= 0)
-        return arrived;
-    future->value = pg_call_result(future->call, NULL);
-    if (future->value == NULL)
-        future->exception = PyErr_GetRaisedException();
-    atomic_store(&future->settled, true);
-    return 1;
+    if (!gas_event_is_set(&future->call->event) &&
+        atomic_compare_exchange_strong(&future->led, &free, true)) {
+        outcome = pg_wait(&future->call->event, deadline);
+        atomic_store(&future->led, false);
+        return outcome;
+    }
+    outcome = pg_wait(NULL, next < deadline ? next : deadline);
+    if (outcome == 0)
+        outcome = gas_clock_left(deadline) > 0;
+    return outcome;
 }
 
-/* Waits until the future is settled. 1, 0 and -1 as for lead(). */
+/* Waits until the future is settled. 1: it is; 0: the deadline passed; -1: an exception that is not
+ * the request's own. */
 static int settle(future_t *future, uint64_t deadline)
 {
     while (!atomic_load(&future->settled)) {
-        bool free = false;
         int outcome;
 
-        if (require_running() < 0)
-            return -1;
-        if (atomic_compare_exchange_strong(&future->led, &free, true)) {
-            outcome = lead(future, deadline);
-            atomic_store(&future->led, false);
-            return outcome;
+        if (gas_event_is_set(&future->call->event)) {
+            if (decode(future) < 0)
+                return -1;
+            if (atomic_load(&future->settled))
+                break;
         }
-        outcome = pg_wait(NULL, gas_clock_now() + FOLLOW_NS);
+        outcome = await_event(future, deadline);
         if (outcome < 0)
             return -1;
-        if (gas_clock_left(deadline) == 0)
+        if (outcome == 0)
             return atomic_load(&future->settled);
     }
     return 1;
@@ -113,7 +133,12 @@ static int settle_within(future_t *future, PyObject *timeout)
 
     if (pg_deadline(timeout, &deadline) < 0)
         return -1;
+    if (atomic_load(&future->settled))
+        return 0;
+    if (pg_enter() < 0)
+        return -1;
     outcome = settle(future, deadline);
+    pg_leave();
     if (outcome == 0)
         PyErr_Format(PyExc_TimeoutError, "rank %d has not answered within %S s",
                      future->call->owner, timeout);
@@ -176,9 +201,10 @@ static PyObject *Future_done(PyObject *self, PyObject *unused)
 
     (void)unused;
     if (!atomic_load(&future->settled) && !gas_event_is_set(&future->call->event)) {
-        if (require_running() < 0)
+        if (pg_enter() < 0)
             return NULL;
         gas_wait(pg.job, &future->call->event, gas_clock_now(), GAS_WAIT_BRIEFLY);
+        pg_leave();
     }
     return PyBool_FromLong(atomic_load(&future->settled) || gas_event_is_set(&future->call->event));
 }

@@ -3,10 +3,13 @@
  * decides when to end; here is the order in which things are opened and closed:
  *
  *   start:   boot, job (conduit, fence, progress thread), executor, RUNNING
- *   finish:  ENDED, so that nothing new begins; bye; executor; queued work; job; exported objects
+ *   finish:  ENDED, so that nothing new begins; bye; executor; what arrives is dropped; queued
+ *            work; job; exported objects
  *
- * A thread that is still inside a wait when the job ends is told within GAS_WAIT_SIGNALS. If it
- * does not leave even so, the job's memory is left standing: the process is about to go anyway.
+ * A thread that is still using the job when it ends (pg_enter()) is told within GAS_WAIT_SIGNALS if
+ * it waits. If it does not leave even so, the job's memory is left standing: the process is about
+ * to go anyway. So is the executor if it is busy with a long request and the end is not a proper
+ * one.
  */
 #include "lifecycle.h"
 
@@ -64,6 +67,22 @@ int pg_require_job(void)
     return -1;
 }
 
+int pg_enter(void)
+{
+    if (pg_require_job() < 0)
+        return -1;
+    atomic_fetch_add(&pg.users, 1);
+    if (atomic_load(&pg.phase) == PG_RUNNING)
+        return 0;
+    pg_leave();
+    return pg_require_job();
+}
+
+void pg_leave(void)
+{
+    atomic_fetch_sub(&pg.users, 1);
+}
+
 /* A signal came while the job was starting, detached, in the thread that starts it. */
 static int start_interrupted(void *arg)
 {
@@ -117,14 +136,14 @@ PyObject *pg_start(PyObject *module, PyObject *spec)
     Py_END_ALLOW_THREADS if (status != GAS_OK)
     {
         atomic_store(&pg.phase, PG_ENDED);
-        pg_attend_stop();
+        pg_attend_stop(GAS_FOREVER);
         return PyErr_Occurred() ? NULL : pg_raise_status(status);
     }
     atomic_store(&pg.phase, PG_RUNNING);
     Py_RETURN_NONE;
 }
 
-/* True once no other thread is inside a wait; gives them a while to leave. */
+/* True once no other thread is using the job; gives them a while to leave. */
 static bool users_have_left(void)
 {
     uint64_t deadline = gas_clock_now() + LEAVE_NS;
@@ -146,11 +165,14 @@ PyObject *pg_finish(PyObject *module, PyObject *proper)
     (void)module;
     if (!atomic_compare_exchange_strong(&pg.phase, &running, PG_ENDED))
         Py_RETURN_NONE;
-    if (PyObject_IsTrue(proper))
+    if (PyObject_IsTrue(proper)) {
         gas_job_bye(pg.job);
-    pg_attend_stop();
-    while ((work = gas_work_take(pg.job)) != NULL)
-        work->run(work);
+        pg_attend_stop(GAS_FOREVER);
+    } else {
+        pg_attend_stop(LEAVE_NS);
+    }
+    Py_BEGIN_ALLOW_THREADS gas_job_close(pg.job);
+    Py_END_ALLOW_THREADS while ((work = gas_work_take(pg.job)) != NULL) work->run(work);
     if (users_have_left()) {
         Py_BEGIN_ALLOW_THREADS gas_job_stop(pg.job);
         Py_END_ALLOW_THREADS pg.job = NULL;

@@ -165,6 +165,19 @@ PyObject *pg_op_evaluate(pg_op_t op, PyObject *object, PyObject *args)
     return rows[op].evaluate(object, args);
 }
 
+bool pg_op_is_bound(PyObject *value)
+{
+    PyObject *self = NULL;
+
+    if (PyMethod_Check(value))
+        self = PyMethod_GET_SELF(value);
+    else if (PyCFunction_Check(value))
+        self = PyCFunction_GET_SELF(value);
+    else if ((PyObject *)Py_TYPE(value) == method_wrapper_type)
+        return true;
+    return self != NULL && !PyModule_Check(self) && !PyType_Check(self);
+}
+
 bool pg_op_is_method_of(PyObject *object, PyObject *value)
 {
     PyObject *self;

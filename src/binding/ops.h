@@ -26,6 +26,9 @@ static inline bool pg_op_has_object(pg_op_t op)
  * the exception that the operation raised; TypeError if `args` has the wrong shape. */
 PyObject *pg_op_evaluate(pg_op_t op, PyObject *object, PyObject *args);
 
+/* True if `value` is a method bound to some instance: copying it would copy the instance. */
+bool pg_op_is_bound(PyObject *value);
+
 /* True if `value`, just read as an attribute of `object`, is something to call there rather than to
  * copy: a method bound to it or its class, or a function. */
 bool pg_op_is_method_of(PyObject *object, PyObject *value);

@@ -3,6 +3,8 @@
 #include "codec.h"
 #include "wait.h"
 
+#include <limits.h>
+
 /* A payload whose buffers are on their way. Comes back as work, since only an attached thread may
  * let go of Python objects. */
 typedef struct held {
@@ -120,6 +122,28 @@ PyObject *pg_payload_decode(pg_payload_t *payload)
     return NULL;
 }
 
+PyObject *pg_payload_decode_copy(pg_payload_t *payload)
+{
+    PyObject *copies, *object = NULL;
+
+    if (payload->count == 0)
+        return pg_payload_decode(payload);
+    copies = PyList_New(payload->count);
+    for (Py_ssize_t i = 0; copies != NULL && i < payload->count; i++) {
+        Py_buffer *view = &payload->views[i];
+        PyObject *copy = PyByteArray_FromStringAndSize(view->buf, view->len);
+
+        if (copy != NULL)
+            PyList_SET_ITEM(copies, i, copy);
+        else
+            Py_CLEAR(copies);
+    }
+    if (copies != NULL)
+        object = pg_codec_load(payload->stream, copies);
+    Py_XDECREF(copies);
+    return object;
+}
+
 static void held_release(gas_work_t *work)
 {
     held_t *held = (held_t *)work;
@@ -136,6 +160,7 @@ static void held_done(void *arg, gas_status_t status)
 
     (void)status;
     held->work.run = held_release;
+    held->work.depth = UINT_MAX; /* it never waits */
     gas_work_push(pg.job, &held->work);
     if (sent != NULL)
         gas_event_set(sent);
@@ -237,8 +262,7 @@ static int fetch_bulk(gas_msg_t *msg, PyObject *memory)
     Py_BEGIN_ALLOW_THREADS status = gas_msg_receive(pg.job, msg, at, landed, &landing);
     Py_END_ALLOW_THREADS PyMem_RawFree(at);
     if (status == GAS_OK) {
-        if (pg_wait_landing(&landing.event) < 0)
-            return -1;
+        pg_wait_landing(&landing.event);
         status = landing.status;
     }
     if (status == GAS_OK)

@@ -40,8 +40,12 @@ typedef struct pg_payload {
 /* Encodes `object` (codec.h). A new payload, or NULL with an exception. */
 pg_payload_t *pg_payload_encode(PyObject *object);
 
-/* The object again, a new reference; or NULL with an exception. Can be done several times. */
+/* The object again, a new reference; or NULL with an exception. Large buffers in it are those of
+ * the payload: of the object that was encoded, or fetched. */
 PyObject *pg_payload_decode(pg_payload_t *payload);
+
+/* The same, but large buffers in it are copied, not shared with the object that was encoded. */
+PyObject *pg_payload_decode_copy(pg_payload_t *payload);
 
 /*
  * Sends it with the header `head` of `head_length` bytes, in which *wire, part of it, is filled in.

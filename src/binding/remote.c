@@ -112,16 +112,16 @@ PyObject *pg_proxy_resolve(PyObject *module, PyObject *object)
     pg_payload_t *payload;
 
     (void)module;
-    if (proxy == NULL || pg_require_job() < 0)
+    if (proxy == NULL || pg_enter() < 0)
         return NULL;
     if (proxy->object != NULL) {
         payload = pg_payload_encode(proxy->object);
-        if (payload == NULL)
-            return NULL;
-        copy = pg_payload_decode(payload);
+        copy = payload != NULL ? pg_payload_decode_copy(payload) : NULL;
         pg_payload_unref(payload);
+        pg_leave();
         return copy;
     }
+    pg_leave();
     args = PyTuple_New(0);
     if (args == NULL)
         return NULL;
@@ -169,9 +169,10 @@ PyObject *pg_barrier(PyObject *module, PyObject *unused)
 
     (void)module;
     (void)unused;
-    if (pg_require_job() < 0)
+    if (pg_enter() < 0)
         return NULL;
     if (!atomic_compare_exchange_strong(&busy, &idle, true)) {
+        pg_leave();
         PyErr_SetString(PyExc_RuntimeError,
                         "another thread of this rank is in the barrier: one thread "
                         "of each rank takes part in a collective");
@@ -187,6 +188,7 @@ PyObject *pg_barrier(PyObject *module, PyObject *unused)
     if (outcome > 0 || status != GAS_OK)
         atomic_store(&unfinished, false);
     atomic_store(&busy, false);
+    pg_leave();
     if (status != GAS_OK)
         return pg_raise_status(status);
     return outcome > 0 ? Py_NewRef(Py_None) : NULL;
@@ -194,9 +196,13 @@ PyObject *pg_barrier(PyObject *module, PyObject *unused)
 
 PyObject *pg_progress(PyObject *module, PyObject *unused)
 {
+    int outcome;
+
     (void)module;
     (void)unused;
-    if (pg_require_job() < 0 || pg_wait(NULL, gas_clock_now()) < 0)
+    if (pg_enter() < 0)
         return NULL;
-    Py_RETURN_NONE;
+    outcome = pg_wait(NULL, gas_clock_now());
+    pg_leave();
+    return outcome < 0 ? NULL : Py_NewRef(Py_None);
 }

@@ -12,6 +12,20 @@ typedef struct request {
     gas_msg_t *msg;
 } request_t;
 
+/* 1 + the depth of the request that this thread is running; 0: it is running none. */
+static _Thread_local unsigned running_depth;
+
+int pg_request_depth_for_call(uint16_t *depth)
+{
+    if (running_depth > PG_REQUEST_DEPTH_MAX) {
+        PyErr_Format(PyExc_RecursionError, "requests are nested %u deep between the ranks",
+                     running_depth);
+        return -1;
+    }
+    *depth = (uint16_t)running_depth;
+    return 0;
+}
+
 /* Sends what `payload` holds as the reply to `call`. -1 with an exception. */
 static int send_reply(int destination, uint64_t call, pg_outcome_t outcome, pg_payload_t *payload)
 {
@@ -33,16 +47,39 @@ static int reply_object(int destination, uint64_t call, pg_outcome_t outcome, Py
     return sent;
 }
 
-/* Replies with the exception that is set, which is no longer set then. If even that fails, the
- * reason is printed: the caller waits in vain, and somebody should know why. */
+/* A description for when errors.describe() fails, as it does at the recursion limit: bytes, whose
+ * encoding runs no Python code. */
+static PyObject *describe_briefly(PyObject *exception)
+{
+    PyObject *text = PyObject_Str(exception);
+    const char *string = text != NULL ? PyUnicode_AsUTF8(text) : NULL;
+    PyObject *brief;
+
+    if (string == NULL)
+        PyErr_Clear();
+    brief = PyBytes_FromFormat("%.200s: %.2000s", Py_TYPE(exception)->tp_name,
+                               string != NULL ? string : "<its text could not be had>");
+    Py_XDECREF(text);
+    return brief;
+}
+
+/* Replies with the exception that is set, which is no longer set then. */
 static void reply_exception(int destination, uint64_t call)
 {
     PyObject *exception = PyErr_GetRaisedException();
     PyObject *description = PyObject_CallMethod(pg.errors, "describe", "O", exception);
+    bool interrupted = PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt);
 
-    if (description == NULL || reply_object(destination, call, PG_OUTCOME_ERROR, description) < 0)
-        PyErr_WriteUnraisable(exception);
-    if (PyErr_GivenExceptionMatches(exception, PyExc_KeyboardInterrupt))
+    if (description == NULL || reply_object(destination, call, PG_OUTCOME_ERROR, description) < 0) {
+        interrupted |= PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
+        PyErr_Clear();
+        Py_XSETREF(description, describe_briefly(exception));
+        /* If this fails too, the caller waits in vain, and somebody should know why. */
+        if (description == NULL ||
+            reply_object(destination, call, PG_OUTCOME_ERROR, description) < 0)
+            PyErr_WriteUnraisable(exception);
+    }
+    if (interrupted)
         PyErr_SetInterrupt(); /* Ctrl-C was meant for this rank's program, too */
     Py_XDECREF(description);
     Py_DECREF(exception);
@@ -75,7 +112,8 @@ static int reply_result(int destination, const pg_request_head_t *head, PyObject
 
     if (head->op == PG_OP_GETATTR && pg_op_is_method_of(object, result))
         return reply_object(destination, head->call, PG_OUTCOME_METHOD, Py_None);
-    if (head->want == PG_WANT_PROXY || (head->want == PG_WANT_VALUE && PyModule_Check(result)))
+    if (head->want == PG_WANT_PROXY ||
+        (head->want == PG_WANT_VALUE && (PyModule_Check(result) || pg_op_is_bound(result))))
         return reply_proxy(destination, head->call, result);
     payload = pg_payload_encode(result);
     if (payload == NULL) {
@@ -114,25 +152,49 @@ out:
     Py_XDECREF(object);
 }
 
+/* serve(), unaffected by what the thread is doing: by an exception that is on its way (in a
+ * finalizer that waits, say) or is being handled, and by context variables (NumPy's errstate, the
+ * decimal context). */
+static void serve_apart(gas_msg_t *msg)
+{
+    PyObject *pending = PyErr_GetRaisedException();
+    PyObject *handled = PyErr_GetHandledException();
+    PyObject *context = PyContext_New();
+    bool entered = context != NULL && PyContext_Enter(context) == 0;
+
+    if (!entered)
+        PyErr_Clear(); /* no memory: do without */
+    if (handled != NULL)
+        PyErr_SetHandledException(NULL);
+    serve(msg);
+    if (handled != NULL)
+        PyErr_SetHandledException(handled);
+    if (entered && PyContext_Exit(context) < 0)
+        PyErr_Clear();
+    Py_XDECREF(context);
+    Py_XDECREF(handled);
+    if (pending != NULL)
+        PyErr_SetRaisedException(pending);
+}
+
 static void request_run(gas_work_t *work)
 {
     request_t *request = (request_t *)work;
-    bool running = atomic_load(&pg.phase) == PG_RUNNING; /* else the queue is being cleared */
-    /* A drain may happen while an exception is on its way (a finalizer that waits, say). */
-    PyObject *pending = PyErr_GetRaisedException();
+    unsigned depth = running_depth;
 
-    if (running)
-        serve(request->msg);
+    running_depth = work->depth + 1;
+    if (atomic_load(&pg.phase) == PG_RUNNING) /* else the queue is being cleared */
+        serve_apart(request->msg);
+    running_depth = depth;
     gas_msg_free(pg.job, request->msg);
     PyMem_RawFree(request);
-    if (pending != NULL)
-        PyErr_SetRaisedException(pending);
 }
 
 /* Not attached. */
 void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
     request_t *request = PyMem_RawMalloc(sizeof(*request));
+    pg_request_head_t head;
 
     (void)arg;
     if (request == NULL || msg->header_length != sizeof(pg_request_head_t)) {
@@ -141,7 +203,9 @@ void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
         gas_msg_free(job, msg);
         return;
     }
+    memcpy(&head, msg->header, sizeof(head));
     request->work.run = request_run;
+    request->work.depth = head.depth;
     request->msg = msg;
     gas_work_push(job, &request->work);
 }

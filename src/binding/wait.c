@@ -42,26 +42,26 @@ int pg_wait(gas_event_t *event, uint64_t deadline)
 
     atomic_fetch_add(&pg.users, 1);
     outcome = wait_running(event, deadline);
-    atomic_fetch_sub(&pg.users, 1);
+    pg_leave();
     return outcome;
 }
 
-int pg_wait_landing(gas_event_t *event)
+void pg_wait_landing(gas_event_t *event)
 {
-    gas_status_t status;
+    struct timespec pause = {.tv_nsec = 100000};
 
     atomic_fetch_add(&pg.users, 1);
-    Py_BEGIN_ALLOW_THREADS do
+    Py_BEGIN_ALLOW_THREADS while (!gas_event_is_set(event))
     {
-        status = gas_wait(pg.job, event, GAS_FOREVER, 0);
+        gas_status_t status = gas_wait(pg.job, event, GAS_FOREVER, 0);
+
+        if (status != GAS_OK && status != GAS_INTERRUPTED) {
+            /* It cannot sleep (no descriptor is left, say), and must not return. */
+            gas_wait(pg.job, event, GAS_FOREVER, GAS_WAIT_BRIEFLY);
+            nanosleep(&pause, NULL);
+        }
     }
-    while (status == GAS_INTERRUPTED)
-        ;
-    Py_END_ALLOW_THREADS atomic_fetch_sub(&pg.users, 1);
-    if (status == GAS_OK)
-        return 0;
-    pg_raise_status(status);
-    return -1;
+    Py_END_ALLOW_THREADS pg_leave();
 }
 
 int pg_deadline(PyObject *timeout, uint64_t *deadline)

@@ -12,8 +12,8 @@
 int pg_wait(gas_event_t *event, uint64_t deadline);
 
 /* Like pg_wait(), but runs no requests, serves no signals and has no deadline: for the last part of
- * a transfer, whose memory cannot be given up. 0 or -1 with an exception. */
-int pg_wait_landing(gas_event_t *event);
+ * a transfer, whose memory cannot be given up. Attached. */
+void pg_wait_landing(gas_event_t *event);
 
 /* From Python's timeout in seconds (None: none) to a deadline. -1 with an exception. */
 int pg_deadline(PyObject *timeout, uint64_t *deadline);

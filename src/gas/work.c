@@ -11,6 +11,8 @@ void gas_workq_init(gas_workq_t *queue)
     atomic_init(&queue->count, 0);
     atomic_init(&queue->drainer, NULL);
     queue->depth = 0;
+    queue->running = 0;
+    queue->deepest = 0;
 }
 
 void gas_workq_fini(gas_workq_t *queue)
@@ -30,17 +32,46 @@ bool gas_work_is_draining(gas_job_t *job)
     return atomic_load(&job->workq.drainer) == gas_work_token();
 }
 
+/* The first item deeper than the running one, and what is before it; NULL if there is none. Under
+ * the queue's lock. */
+static gas_work_t *find_deeper(gas_workq_t *queue, gas_work_t **before)
+{
+    unsigned deepest = 0;
+
+    *before = NULL;
+    if (queue->deepest <= queue->running)
+        return NULL;
+    for (gas_work_t *work = queue->head; work != NULL; work = work->next) {
+        if (work->depth > queue->running)
+            return work;
+        if (work->depth > deepest)
+            deepest = work->depth;
+        *before = work;
+    }
+    queue->deepest = deepest;
+    return NULL;
+}
+
 bool gas_work_is_ready(gas_job_t *job)
 {
     gas_workq_t *queue = &job->workq;
+    gas_work_t *before;
     void *drainer;
+    bool ready;
 
     if (atomic_load(&queue->count) == 0)
         return false;
     drainer = atomic_load(&queue->drainer);
     if (drainer == NULL)
         return true;
-    return drainer == gas_work_token() && queue->depth < GAS_WORK_DEPTH_MAX;
+    if (drainer != gas_work_token())
+        return false;
+    if (queue->depth < GAS_WORK_DEPTH_MAX)
+        return true;
+    pthread_mutex_lock(&queue->lock);
+    ready = find_deeper(queue, &before) != NULL;
+    pthread_mutex_unlock(&queue->lock);
+    return ready;
 }
 
 void gas_work_push(gas_job_t *job, gas_work_t *work)
@@ -56,9 +87,27 @@ void gas_work_push(gas_job_t *job, gas_work_t *work)
         queue->tail->next = work;
     }
     queue->tail = work;
+    if (work->depth > queue->deepest)
+        queue->deepest = work->depth;
     atomic_fetch_add(&queue->count, 1);
     pthread_mutex_unlock(&queue->lock);
     gas_progress_notify(job);
+}
+
+/* Takes out `work`, which comes after `before` (NULL: first). Under the queue's lock. */
+static void unlink_locked(gas_workq_t *queue, gas_work_t *work, gas_work_t *before)
+{
+    if (before != NULL)
+        before->next = work->next;
+    else
+        queue->head = work->next;
+    if (work->next == NULL)
+        queue->tail = before;
+    if (before == NULL)
+        queue->since = gas_clock_now();
+    if (queue->head == NULL)
+        queue->deepest = 0;
+    atomic_fetch_sub(&queue->count, 1);
 }
 
 gas_work_t *gas_work_take(gas_job_t *job)
@@ -68,11 +117,21 @@ gas_work_t *gas_work_take(gas_job_t *job)
 
     pthread_mutex_lock(&queue->lock);
     work = queue->head;
-    if (work != NULL) {
-        queue->head = work->next;
-        queue->since = gas_clock_now();
-        atomic_fetch_sub(&queue->count, 1);
-    }
+    if (work != NULL)
+        unlink_locked(queue, work, NULL);
+    pthread_mutex_unlock(&queue->lock);
+    return work;
+}
+
+/* gas_work_take() for a drainer that has nested too deeply to run just any item. */
+static gas_work_t *take_deeper(gas_workq_t *queue)
+{
+    gas_work_t *before, *work;
+
+    pthread_mutex_lock(&queue->lock);
+    work = find_deeper(queue, &before);
+    if (work != NULL)
+        unlink_locked(queue, work, before);
     pthread_mutex_unlock(&queue->lock);
     return work;
 }
@@ -82,14 +141,20 @@ static bool drain_begin(gas_workq_t *queue)
     void *token = gas_work_token();
     void *expected = NULL;
 
-    if (atomic_load(&queue->drainer) != token) {
-        if (!atomic_compare_exchange_strong(&queue->drainer, &expected, token))
-            return false;
-    } else if (queue->depth >= GAS_WORK_DEPTH_MAX) {
+    if (atomic_load(&queue->drainer) != token &&
+        !atomic_compare_exchange_strong(&queue->drainer, &expected, token))
         return false;
-    }
     queue->depth++;
     return true;
+}
+
+static void run(gas_workq_t *queue, gas_work_t *work)
+{
+    unsigned before = queue->running;
+
+    queue->running = work->depth;
+    work->run(work);
+    queue->running = before;
 }
 
 static void drain_end(gas_workq_t *queue)
@@ -117,10 +182,10 @@ size_t gas_work_drain(gas_job_t *job, size_t most, uint64_t limit)
             else if (now >= end)
                 break;
         }
-        work = gas_work_take(job);
+        work = queue->depth > GAS_WORK_DEPTH_MAX ? take_deeper(queue) : gas_work_take(job);
         if (work == NULL)
             break;
-        work->run(work);
+        run(queue, work);
         ran++;
     }
     drain_end(queue);

@@ -137,6 +137,23 @@ static void test_nesting(void)
     CHECK(deepest == GAS_WORK_DEPTH_MAX);
 }
 
+/* What a waiting item needs runs however deeply it is nested, and before items that came earlier.
+ */
+static void test_nesting_of_deeper_items(void)
+{
+    gas_work_t items[203];
+
+    nested_runs = deepest = 0;
+    for (int i = 0; i < 203; i++) {
+        items[i] = (gas_work_t){.run = nest, .depth = i < 200 ? 0 : (unsigned)i - 199};
+        gas_work_push(job, &items[i]);
+    }
+    while (gas_work_is_ready(job))
+        gas_work_drain(job, SIZE_MAX, GAS_FOREVER);
+    CHECK(nested_runs == 203);
+    CHECK(deepest == GAS_WORK_DEPTH_MAX + 3);
+}
+
 static atomic_int inside, total, overlaps;
 
 static void alone(gas_work_t *work)
@@ -186,6 +203,7 @@ int main(void)
     RUN(test_take);
     RUN(test_kicks);
     RUN(test_nesting);
+    RUN(test_nesting_of_deeper_items);
     RUN(test_one_drainer);
     world_stop(&world);
     return 0;
