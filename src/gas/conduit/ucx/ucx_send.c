@@ -165,6 +165,7 @@ gas_status_t ucx_am_send(gas_conduit_t *conduit, int destination, const gas_am_t
     bulk_send_t *send = NULL;
     ucp_ep_h endpoint;
     gas_status_t status = check_am(am);
+    uint64_t id;
 
     if (status != GAS_OK)
         return status;
@@ -181,13 +182,16 @@ gas_status_t ucx_am_send(gas_conduit_t *conduit, int destination, const gas_am_t
         send->done = done;
         send->arg = arg;
     }
-    status = send_head(self, endpoint, am, peer->sent);
+    /* Taken before it is sent: UCX delivers what this rank sends to itself before it returns, and
+     * the handler may send to itself in turn. */
+    id = peer->sent++;
+    status = send_head(self, endpoint, am, id);
     if (status != GAS_OK) {
+        peer->sent--;
         free(send);
         return status;
     }
     if (send != NULL)
-        send_bulk(self, endpoint, am, peer->sent, send);
-    peer->sent++;
+        send_bulk(self, endpoint, am, id, send);
     return GAS_OK;
 }
