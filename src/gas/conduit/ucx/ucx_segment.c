@@ -51,10 +51,11 @@ gas_status_t ucx_shm_error(gas_status_t status, const char *what, size_t needed)
 
     if (!shm_space(&left, &all))
         return gas_error(status, "%s: no shared memory, and no /dev/shm", what);
-    return gas_error(status,
-                     "%s: /dev/shm has %llu MiB free of %llu MiB, and %zu are needed: free some, "
-                     "or mount it larger (docker: --shm-size)",
-                     what, left >> 20, all >> 20, (needed + (1u << 20) - 1) >> 20);
+    return gas_error(
+        status,
+        "%s: /dev/shm has %llu MiB free of %llu MiB, and each rank of this host needs %zu: free "
+        "some, or mount it larger (docker: --shm-size)",
+        what, left >> 20, all >> 20, (needed + (1u << 20) - 1) >> 20);
 }
 
 static bool shm_has(size_t size)
