@@ -245,7 +245,7 @@ static void speed_body(gas_job_t *job)
                 lengths[i], median[GET], median[PUT], median[COPY],
                 (double)lengths[i] / median[GET], median[COPY] / median[GET]);
         if (is_direct(job) && lengths[i] == 8)
-            CHECK(median[GET] < 1000);
+            CHECK(median[GET] < 200 * median[COPY]);
         if (is_direct(job) && lengths[i] == 32 * MIB)
             CHECK(median[GET] < 2 * median[COPY]);
     }
