@@ -8,10 +8,12 @@
  *   gas_work_*()       work for the layer above    work.h
  *   gas_barrier_*()    the barrier         barrier.h
  *   gas_mailbox_*()    messages by tag     mailbox.h
+ *   gas_segment_*(), gas_put(), gas_get(), gas_atomic()    one-sided    segment.h, atomic.h
  */
 #ifndef GAS_GAS_H
 #define GAS_GAS_H
 
+#include "atomic.h"
 #include "barrier.h"
 #include "boot/boot.h"
 #include "clock.h"
@@ -21,6 +23,7 @@
 #include "job.h"
 #include "mailbox.h"
 #include "message.h"
+#include "segment.h"
 #include "status.h"
 #include "wait.h"
 #include "waiter.h"

@@ -93,11 +93,17 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     job->handlers[GAS_HANDLER_BARRIER] = (gas_handler_t){gas_barrier_arrived, NULL};
     job->handlers[GAS_HANDLER_MAILBOX] = (gas_handler_t){gas_mailbox_arrived, NULL};
     job->handlers[GAS_HANDLER_PROBE] = (gas_handler_t){gas_mailbox_probed, NULL};
+    job->handlers[GAS_HANDLER_KEY_ASK] = (gas_handler_t){gas_segment_asked, NULL};
+    job->handlers[GAS_HANDLER_KEY] = (gas_handler_t){gas_segment_keyed, NULL};
+    job->handlers[GAS_HANDLER_OP_ASK] = (gas_handler_t){gas_op_asked, NULL};
+    job->handlers[GAS_HANDLER_OP_ANSWER] = (gas_handler_t){gas_op_answered, NULL};
     lock_init(&job->lock);
     gas_workq_init(&job->workq);
     gas_barrier_init(&job->barrier);
     gas_mailbox_init(&job->mailbox);
     status = gas_config_read(&job->config);
+    if (status == GAS_OK)
+        status = gas_segment_init(job);
     if (status != GAS_OK)
         goto err_job;
     status = open_conduit(job, params);
@@ -110,6 +116,7 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     return GAS_OK;
 
 err_conduit:
+    gas_segment_fini(job); /* a peer may have asked already */
     job->conduit->ops->destroy(job->conduit);
 err_job:
     gas_workq_fini(&job->workq);
@@ -142,6 +149,7 @@ void gas_job_stop(gas_job_t *job)
     } while (left > 0 && gas_clock_left(deadline) > 0);
     gas_progress_stop(job);
     gas_mailbox_fini(job);
+    gas_segment_fini(job);
     job->conduit->ops->destroy(job->conduit);
     gas_workq_fini(&job->workq);
     pthread_mutex_destroy(&job->lock);

@@ -13,6 +13,7 @@
 #include "mailbox.h"
 #include "message.h"
 #include "progress.h"
+#include "segment.h"
 #include "wait.h"
 #include "work.h"
 
@@ -23,6 +24,10 @@
 #define GAS_HANDLER_BARRIER 0
 #define GAS_HANDLER_MAILBOX 1
 #define GAS_HANDLER_PROBE 2
+#define GAS_HANDLER_KEY_ASK 3
+#define GAS_HANDLER_KEY 4
+#define GAS_HANDLER_OP_ASK 5
+#define GAS_HANDLER_OP_ANSWER 6
 #define GAS_HANDLER_USER 8
 #define GAS_HANDLER_MAX 32
 
@@ -61,6 +66,7 @@ struct gas_job {
     gas_progress_t progress;
     gas_barrier_t barrier;
     gas_mailbox_t mailbox;
+    gas_segment_t segment;
 };
 
 /*
@@ -95,6 +101,12 @@ static inline int gas_job_rank(const gas_job_t *job)
 static inline int gas_job_size(const gas_job_t *job)
 {
     return job->boot->size;
+}
+
+/* True if `rank` runs on this rank's host. */
+static inline bool gas_job_shares_host(const gas_job_t *job, int rank)
+{
+    return gas_boot_shares_host(job->boot, rank);
 }
 
 /* Send an active message: see am_send in conduit.h for the contract. Any thread, also inside

@@ -11,6 +11,7 @@
 
 #include "../status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +47,12 @@ struct gas_boot {
     int size;
     int one_host; /* every rank of the job runs on this host */
 };
+
+/* True if `rank` runs on this rank's host. A boot that knows of several hosts will say which. */
+static inline bool gas_boot_shares_host(const gas_boot_t *boot, int rank)
+{
+    return boot->one_host || rank == boot->rank;
+}
 
 /*
  * The boot that `spec` asks for: NULL or "" is a job of one; otherwise the text that the launcher

@@ -9,6 +9,9 @@
  * Memory. What a caller passes to am_send as header and data is copied before it returns. Bulk
  * buffers are sent from where they are and stay the caller's to keep alive and unchanged until
  * `done`. A landing buffer stays the caller's likewise.
+ *
+ * Segments. A transport moves bytes; it does no atomics, so that all atomics on a segment are done
+ * by processors of its owner's host and agree with each other (see ../atomic.h).
  */
 #ifndef GAS_CONDUIT_CONDUIT_H
 #define GAS_CONDUIT_CONDUIT_H
@@ -68,6 +71,12 @@ typedef struct gas_arrival {
 
 typedef void (*gas_deliver_fn)(void *arg, const gas_arrival_t *arrival);
 
+/* What a transport can do with the segment of a peer. */
+typedef struct gas_remote {
+    void *pointer; /* where it is mapped into this process; NULL: nowhere */
+    int rdma;      /* `put` and `get` reach it, without its owner's processor */
+} gas_remote_t;
+
 typedef struct gas_conduit_params {
     gas_boot_t *boot; /* outlives the conduit */
     const gas_config_t *config;
@@ -102,6 +111,33 @@ typedef struct gas_conduit_ops {
 
     /* Declines an announced buffer; the sender's `done` is still called. */
     void (*bulk_reject)(gas_conduit_t *conduit, gas_bulk_t *bulk);
+
+    /*
+     * Reserves this rank's segment, at most once: `size` bytes that are zero and really there, so
+     * that no access fails later. The conduit's until destroy. `key`, in memory that the caller
+     * frees with free(), is what a peer needs for segment_open. May block for the time that it
+     * takes to clear the memory. GAS_ERR_NO_MEMORY leaves nothing reserved.
+     */
+    gas_status_t (*segment_create)(gas_conduit_t *conduit, size_t size, void **base, void **key,
+                                   size_t *key_length);
+
+    /* Opens the segment of `rank`, once, with its key; never blocks. What is mapped stays so until
+     * destroy, also if the peer ends before. */
+    gas_status_t (*segment_open)(gas_conduit_t *conduit, int rank, const void *key,
+                                 size_t key_length, gas_remote_t *remote);
+
+    /*
+     * One-sided transfers, to and from segments that were opened with `rdma`; the caller has
+     * checked the bounds. `done` of put comes when the source may be reused, `done` of get when
+     * the data are there; perhaps before the return. No order is kept between them.
+     */
+    gas_status_t (*put)(gas_conduit_t *conduit, int rank, size_t offset, const void *source,
+                        size_t length, gas_done_fn done, void *arg);
+    gas_status_t (*get)(gas_conduit_t *conduit, int rank, size_t offset, void *landing,
+                        size_t length, gas_done_fn done, void *arg);
+
+    /* `done` comes when every put that is over locally is complete in the memory of its target. */
+    gas_status_t (*flush)(gas_conduit_t *conduit, gas_done_fn done, void *arg);
 
     /* Moves traffic and runs callbacks. How much was done; 0 when there was nothing to do. */
     unsigned (*poll)(gas_conduit_t *conduit);

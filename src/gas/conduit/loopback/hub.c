@@ -49,8 +49,10 @@ gas_loopback_hub_t *gas_loopback_hub_create(int size, const gas_loopback_options
 
 void gas_loopback_hub_destroy(gas_loopback_hub_t *hub)
 {
-    for (int i = 0; i < hub->size; i++)
+    for (int i = 0; i < hub->size; i++) {
         close(hub->members[i].event_fd);
+        free(hub->members[i].segment);
+    }
     pthread_mutex_destroy(&hub->lock);
     free(hub);
 }

@@ -53,6 +53,7 @@ typedef struct member {
     int event_fd;
     bool armed;
     bool cut;
+    char *segment; /* the hub's, so that it outlives its rank as shared memory does */
 } member_t;
 
 struct gas_loopback_hub {
@@ -90,5 +91,16 @@ void loopback_announced_over_locked(announced_t *announced, gas_status_t status)
 
 /* Frees an item that nobody will see; its buffers count as declined. */
 void loopback_item_drop_locked(item_t *item);
+
+/* segments.c: operations of the table. */
+gas_status_t loopback_segment_create(gas_conduit_t *conduit, size_t size, void **base, void **key,
+                                     size_t *key_length);
+gas_status_t loopback_segment_open(gas_conduit_t *conduit, int rank, const void *key,
+                                   size_t key_length, gas_remote_t *remote);
+gas_status_t loopback_put(gas_conduit_t *conduit, int rank, size_t offset, const void *source,
+                          size_t length, gas_done_fn done, void *arg);
+gas_status_t loopback_get(gas_conduit_t *conduit, int rank, size_t offset, void *landing,
+                          size_t length, gas_done_fn done, void *arg);
+gas_status_t loopback_flush(gas_conduit_t *conduit, gas_done_fn done, void *arg);
 
 #endif

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
-#define CLOSE_NS 500000000u /* how long a destroy waits for UCX to pass on what it has taken */
+#define WORKER_SHM (10u << 20) /* about what a worker takes of /dev/shm */
+#define CLOSE_NS 500000000u    /* how long a destroy waits for UCX to pass on what it has taken */
 
 gas_status_t ucx_error(ucs_status_t ucs, const char *what)
 {
@@ -26,20 +26,11 @@ gas_status_t ucx_error(ucs_status_t ucs, const char *what)
 /* The usual reason why a worker cannot be made on one host is a full /dev/shm: say so. */
 static gas_status_t worker_error(ucs_status_t ucs)
 {
-    struct statvfs shm;
-    gas_status_t status = ucx_error(ucs, "cannot open the shared-memory transport");
+    char what[128];
 
-    if (statvfs("/dev/shm", &shm) == 0) {
-        unsigned long long block = shm.f_frsize;
-
-        return gas_error(status,
-                         "cannot open the shared-memory transport: UCX says \"%s\"; /dev/shm has "
-                         "%llu MiB free of %llu MiB, and a rank needs about 10: free some, or "
-                         "mount it larger (docker: --shm-size)",
-                         ucs_status_string(ucs), shm.f_bavail * block >> 20,
-                         shm.f_blocks * block >> 20);
-    }
-    return status;
+    snprintf(what, sizeof(what), "cannot open the shared-memory transport (UCX says \"%s\")",
+             ucs_status_string(ucs));
+    return ucx_shm_error(GAS_ERR_TRANSPORT, what, WORKER_SHM);
 }
 
 static gas_status_t open_context(ucx_conduit_t *self)
@@ -60,6 +51,10 @@ static gas_status_t open_context(ucx_conduit_t *self)
     memset(&params, 0, sizeof(params));
     params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_ESTIMATED_NUM_EPS;
     params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
+    /* Only for those who ask: it makes UCX set up more per endpoint, and one host has pointers. */
+    self->rdma = strcmp(self->params.config->one_sided, "rdma") == 0;
+    if (self->rdma)
+        params.features |= UCP_FEATURE_RMA;
     params.estimated_num_eps = 16;
     ucs = ucp_init(&params, config, &self->context);
     ucp_config_release(config);
@@ -162,9 +157,11 @@ static void ucx_destroy(gas_conduit_t *conduit)
 
     self->closing = 1;
     ucx_am_fini(self);
+    ucx_segment_close(self);
     close_endpoints(self);
     ucp_worker_destroy(self->worker);
     ucx_send_fini(self);
+    ucx_segment_fini(self);
     ucp_cleanup(self->context);
     free(self->peers);
     free(self);
@@ -223,6 +220,11 @@ static const gas_conduit_ops_t ucx_ops = {
     .am_send = ucx_am_send,
     .bulk_receive = ucx_bulk_receive,
     .bulk_reject = ucx_bulk_reject,
+    .segment_create = ucx_segment_create,
+    .segment_open = ucx_segment_open,
+    .put = ucx_put,
+    .get = ucx_get,
+    .flush = ucx_flush,
     .poll = ucx_poll,
     .arm = ucx_arm,
     .sleep = ucx_sleep,

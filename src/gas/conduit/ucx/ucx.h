@@ -20,6 +20,7 @@
 
 #include "../conduit.h"
 
+#include <stdbool.h>
 #include <ucp/api/ucp.h>
 
 enum { AM_HEAD = 0, AM_BULK = 1 };
@@ -57,6 +58,8 @@ typedef struct ucx_peer {
     uint64_t sent;     /* id of the next message to it */
     uint64_t expected; /* id of the next message from it to deliver */
     size_t partials;   /* messages from it that are not delivered */
+    ucp_rkey_h rkey;   /* of its segment; NULL until it is opened */
+    uint64_t base;     /* where it has its segment */
 } ucx_peer_t;
 
 #define PARTIAL_BUCKETS 256u
@@ -74,6 +77,10 @@ typedef struct ucx_conduit {
     size_t backlog;                       /* eager sends that UCX keeps */
     size_t outstanding;                   /* every send that is not over */
     partial_t *partials[PARTIAL_BUCKETS]; /* messages that are not delivered */
+    int rdma;                             /* put and get are to be used; constant */
+    ucp_mem_h memory;                     /* of this rank's segment; NULL: there is none */
+    void *base;                           /* of it */
+    size_t size;                          /* of it */
 } ucx_conduit_t;
 
 /* `what` failed with `ucs`: remembers the text and returns the runtime's status. */
@@ -92,5 +99,25 @@ gas_status_t ucx_am_send(gas_conduit_t *conduit, int destination, const gas_am_t
 gas_status_t ucx_bulk_receive(gas_conduit_t *conduit, gas_bulk_t *bulk, void *landing,
                               gas_done_fn done, void *arg);
 void ucx_bulk_reject(gas_conduit_t *conduit, gas_bulk_t *bulk);
+
+/* A send or a transfer is on its way, or over and freed. */
+void ucx_outgoing_add(ucx_conduit_t *self, ucx_outgoing_t *outgoing);
+void ucx_outgoing_over(ucx_conduit_t *self, ucx_outgoing_t *outgoing);
+
+/* ucx_segment.c and ucx_rma.c: segments and one-sided operations. */
+gas_status_t ucx_segment_create(gas_conduit_t *conduit, size_t size, void **base, void **key,
+                                size_t *key_length);
+gas_status_t ucx_segment_open(gas_conduit_t *conduit, int rank, const void *key, size_t key_length,
+                              gas_remote_t *remote);
+void ucx_segment_close(ucx_conduit_t *self); /* peers' segments; before the worker is destroyed */
+void ucx_segment_fini(ucx_conduit_t *self);  /* this rank's; after it */
+gas_status_t ucx_put(gas_conduit_t *conduit, int rank, size_t offset, const void *source,
+                     size_t length, gas_done_fn done, void *arg);
+gas_status_t ucx_get(gas_conduit_t *conduit, int rank, size_t offset, void *landing, size_t length,
+                     gas_done_fn done, void *arg);
+gas_status_t ucx_flush(gas_conduit_t *conduit, gas_done_fn done, void *arg);
+
+/* `what` failed, most likely since /dev/shm is full: says so. `needed`: bytes, in it. */
+gas_status_t ucx_shm_error(gas_status_t status, const char *what, size_t needed);
 
 #endif

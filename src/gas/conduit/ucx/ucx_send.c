@@ -22,7 +22,7 @@ typedef struct bulk_send {
     wire_bulk_t wire[]; /* UCX reads each header until its buffer is sent */
 } bulk_send_t;
 
-static void outgoing_add(ucx_conduit_t *self, ucx_outgoing_t *send)
+void ucx_outgoing_add(ucx_conduit_t *self, ucx_outgoing_t *send)
 {
     send->prev = NULL;
     send->next = self->outgoing;
@@ -32,7 +32,7 @@ static void outgoing_add(ucx_conduit_t *self, ucx_outgoing_t *send)
     self->outstanding++;
 }
 
-static void outgoing_over(ucx_conduit_t *self, ucx_outgoing_t *send)
+void ucx_outgoing_over(ucx_conduit_t *self, ucx_outgoing_t *send)
 {
     if (send->prev != NULL)
         send->prev->next = send->next;
@@ -47,7 +47,7 @@ static void outgoing_over(ucx_conduit_t *self, ucx_outgoing_t *send)
 void ucx_send_fini(ucx_conduit_t *self)
 {
     while (self->outgoing != NULL)
-        outgoing_over(self, self->outgoing);
+        ucx_outgoing_over(self, self->outgoing);
 }
 
 static void head_sent(void *request, ucs_status_t ucs, void *user_data)
@@ -56,7 +56,7 @@ static void head_sent(void *request, ucs_status_t ucs, void *user_data)
 
     (void)ucs;
     send->conduit->backlog--;
-    outgoing_over(send->conduit, &send->super);
+    ucx_outgoing_over(send->conduit, &send->super);
     ucp_request_free(request);
 }
 
@@ -94,7 +94,7 @@ static gas_status_t send_head(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_
     request = ucp_am_send_nbx(endpoint, AM_HEAD, NULL, 0, send->bytes, length, &param);
     if (UCS_PTR_IS_PTR(request)) {
         self->backlog++;
-        outgoing_add(self, &send->super);
+        ucx_outgoing_add(self, &send->super);
         return GAS_OK;
     }
     free(send);
@@ -111,7 +111,7 @@ static void bulk_send_part_over(bulk_send_t *send, ucs_status_t ucs)
         return;
     if (!send->conduit->closing)
         send->done(send->arg, send->status);
-    outgoing_over(send->conduit, &send->super);
+    ucx_outgoing_over(send->conduit, &send->super);
 }
 
 static void bulk_sent(void *request, ucs_status_t ucs, void *user_data)
@@ -130,7 +130,7 @@ static void send_bulk(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_am_t *am
     param.flags = UCP_AM_SEND_FLAG_RNDV;
     param.cb.send = bulk_sent;
     param.user_data = send;
-    outgoing_add(self, &send->super);
+    ucx_outgoing_add(self, &send->super);
     for (uint32_t i = 0; i < am->bulk_count; i++) {
         ucs_status_ptr_t request;
 
@@ -165,6 +165,7 @@ gas_status_t ucx_am_send(gas_conduit_t *conduit, int destination, const gas_am_t
     bulk_send_t *send = NULL;
     ucp_ep_h endpoint;
     gas_status_t status = check_am(am);
+    uint64_t id;
 
     if (status != GAS_OK)
         return status;
@@ -181,13 +182,16 @@ gas_status_t ucx_am_send(gas_conduit_t *conduit, int destination, const gas_am_t
         send->done = done;
         send->arg = arg;
     }
-    status = send_head(self, endpoint, am, peer->sent);
+    /* Taken before it is sent: UCX delivers what this rank sends to itself before it returns, and
+     * the handler may send to itself in turn. */
+    id = peer->sent++;
+    status = send_head(self, endpoint, am, id);
     if (status != GAS_OK) {
+        peer->sent--;
         free(send);
         return status;
     }
     if (send != NULL)
-        send_bulk(self, endpoint, am, peer->sent, send);
-    peer->sent++;
+        send_bulk(self, endpoint, am, id, send);
     return GAS_OK;
 }
