@@ -24,20 +24,35 @@ static struct {
     pthread_t thread;
 } attend;
 
+static void rouse_executor(void)
+{
+    if (!atomic_exchange(&attend.roused, true))
+        sem_post(&attend.wake);
+}
+
+/* False in a frame whose globals have restricted builtins, such as the methods that
+ * collections.namedtuple() makes: there C code cannot import, and so not unpickle. */
+static bool can_import_here(void)
+{
+    PyObject *builtins = PyEval_GetBuiltins();
+
+    return builtins == NULL || !PyDict_Check(builtins) ||
+           PyDict_GetItemString(builtins, "__import__") != NULL;
+}
+
 static int serve_pending(void *arg)
 {
     (void)arg;
     atomic_store(&attend.pending, false);
     if (atomic_load(&attend.stopping) || atomic_load(&pg.phase) != PG_RUNNING)
         return 0;
-    gas_work_drain(pg.job, PG_ATTEND_MOST, PG_ATTEND_LIMIT_NS);
+    if (gas_work_is_draining(pg.job))
+        return 0; /* between two bytecodes of a request: the next one starts when that is over */
+    if (can_import_here())
+        gas_work_drain(pg.job, PG_ATTEND_MOST, PG_ATTEND_LIMIT_NS);
+    else
+        rouse_executor();
     return 0;
-}
-
-static void rouse_executor(void)
-{
-    if (!atomic_exchange(&attend.roused, true))
-        sem_post(&attend.wake);
 }
 
 void pg_attend_kick(void *arg, uint64_t age)
