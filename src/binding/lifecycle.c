@@ -64,6 +64,22 @@ int pg_require_job(void)
     return -1;
 }
 
+int pg_enter(void)
+{
+    if (pg_require_job() < 0)
+        return -1;
+    atomic_fetch_add(&pg.users, 1);
+    if (atomic_load(&pg.phase) == PG_RUNNING)
+        return 0;
+    pg_leave();
+    return pg_require_job();
+}
+
+void pg_leave(void)
+{
+    atomic_fetch_sub(&pg.users, 1);
+}
+
 /* A signal came while the job was starting, detached, in the thread that starts it. */
 static int start_interrupted(void *arg)
 {

@@ -33,7 +33,7 @@ typedef struct pg_state {
         *job; /* valid while RUNNING; in a forked child it is the parent's: not to be touched */
     int rank;
     int size;
-    atomic_uint users; /* threads inside a wait: the job is not taken down under them */
+    atomic_uint users; /* threads between pg_enter() and pg_leave() */
     PyTypeObject *proxy_type;
     PyTypeObject *method_type;
     PyTypeObject *future_type;
@@ -46,6 +46,13 @@ extern pg_state_t pg;
 /* 0 if the job runs, starting it if it has not been started; else -1 with an exception that says
  * why nothing can be done here. Every operation begins with it. */
 int pg_require_job(void);
+
+/*
+ * Around everything that uses pg.job: the job is not taken down until pg_leave(). pg_enter() is
+ * pg_require_job() and the same exceptions. Both nest; the executor and the waits do it too.
+ */
+int pg_enter(void);
+void pg_leave(void);
 
 /* Raises the exception for a failed runtime call, from gas_error_text(). Returns NULL. */
 PyObject *pg_raise_status(gas_status_t status);
