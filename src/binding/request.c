@@ -1,6 +1,7 @@
 #include "request.h"
 
 #include "call.h"
+#include "cancel.h"
 #include "compat.h"
 #include "exports.h"
 #include "ops.h"
@@ -10,6 +11,7 @@
 typedef struct request {
     gas_work_t work; /* first: run() gets its address */
     gas_msg_t *msg;
+    pg_cancellable_t cancellable;
 } request_t;
 
 /* Sends what `payload` holds as the reply to `call`. -1 with an exception. */
@@ -121,7 +123,7 @@ static void request_run(gas_work_t *work)
     /* A drain may happen while an exception is on its way (a finalizer that waits, say). */
     PyObject *pending = PyErr_GetRaisedException();
 
-    if (running)
+    if (pg_cancellable_start(&request->cancellable) && running)
         serve(request->msg);
     gas_msg_free(pg.job, request->msg);
     PyMem_RawFree(request);
@@ -132,7 +134,8 @@ static void request_run(gas_work_t *work)
 /* Not attached. */
 void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
-    request_t *request = PyMem_RawMalloc(sizeof(*request));
+    request_t *request = PyMem_RawCalloc(1, sizeof(*request));
+    pg_request_head_t head;
 
     (void)arg;
     if (request == NULL || msg->header_length != sizeof(pg_request_head_t)) {
@@ -141,7 +144,10 @@ void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
         gas_msg_free(job, msg);
         return;
     }
+    memcpy(&head, msg->header, sizeof(head));
     request->work.run = request_run;
     request->msg = msg;
+    if (head.cancellable)
+        pg_cancellable_queue(&request->cancellable, msg->source, head.call);
     gas_work_push(job, &request->work);
 }
