@@ -20,6 +20,9 @@ Proxy, share, owner, is_local, local, resolve
     Shared objects.
 at
     A rank to run something on: ``at(r).call(f, x)``, ``.submit(f, x)``, ``.new(cls, x)``.
+Future, wait, as_completed, gather
+    Results that are not there yet; the functions (and FIRST_COMPLETED, FIRST_EXCEPTION,
+    ALL_COMPLETED) are named like those of `concurrent.futures` and `asyncio`.
 barrier, broadcast
     Collective operations of the whole job.
 progress
@@ -46,6 +49,14 @@ from pygas._version import __version__
 if TYPE_CHECKING:
     from pygas._core import Future, Proxy
     from pygas.errors import RemoteError
+    from pygas.futures import (
+        ALL_COMPLETED,
+        FIRST_COMPLETED,
+        FIRST_EXCEPTION,
+        as_completed,
+        gather,
+        wait,
+    )
     from pygas.objects import is_local, local, owner, progress, resolve
     from pygas.ranks import Rank, at
     from pygas.team import Team, barrier, broadcast, share, world
@@ -56,15 +67,20 @@ if TYPE_CHECKING:
 init = _job.init
 
 __all__ = [
+    "ALL_COMPLETED",
+    "FIRST_COMPLETED",
+    "FIRST_EXCEPTION",
     "Future",
     "Proxy",
     "Rank",
     "RemoteError",
     "Team",
     "__version__",
+    "as_completed",
     "at",
     "barrier",
     "broadcast",
+    "gather",
     "init",
     "is_local",
     "local",
@@ -72,26 +88,33 @@ __all__ = [
     "progress",
     "resolve",
     "share",
+    "wait",
     "world",
 ]
 
 # Where each name comes from. Loading them on first use keeps `import pygas` free of the extension,
 # so that the launcher starts fast and a documentation build needs no transport library.
 _HOMES = {
+    "ALL_COMPLETED": "pygas.futures",
+    "FIRST_COMPLETED": "pygas.futures",
+    "FIRST_EXCEPTION": "pygas.futures",
     "Future": "pygas._core",
     "Proxy": "pygas._core",
     "Rank": "pygas.ranks",
     "RemoteError": "pygas.errors",
     "Team": "pygas.team",
+    "as_completed": "pygas.futures",
     "at": "pygas.ranks",
     "barrier": "pygas.team",
     "broadcast": "pygas.team",
+    "gather": "pygas.futures",
     "is_local": "pygas.objects",
     "local": "pygas.objects",
     "owner": "pygas.objects",
     "progress": "pygas.objects",
     "resolve": "pygas.objects",
     "share": "pygas.team",
+    "wait": "pygas.futures",
     "world": "pygas.team",
 }
 

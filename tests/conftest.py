@@ -98,3 +98,9 @@ def nothing_left() -> Iterator[None]:
     before = shared_memory_files()
     yield
     assert shared_memory_files() <= before
+
+
+@pytest.fixture(autouse=True)
+def gate(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name a file, for this test only, through which its ranks can tell each other something."""
+    monkeypatch.setenv("PYGAS_TEST_GATE", str(tmp_path / "gate"))

@@ -2,13 +2,25 @@
  * Design notes. `lock` guards the table of open calls; it is a leaf and is taken by the reply
  * handler, under the conduit lock. A slot's generation grows when it is freed, so a reply that
  * comes for a call which nobody knows any more is dropped.
+ *
+ * A call that a Future stands for (`shared`) can have a notice: one item of work, its own, that is
+ * queued when the reply arrives. The item takes over the slot's reference. There are two kinds:
+ * somebody wants to be told (pg_call_notify()), or nobody wants to know (pg_call_abandon()). The
+ * second is not even queued for a result that is no exception. A call is abandoned by the finalizer
+ * of its Future, which lives until it has been told if it wants to be: so a call has one of them.
  */
 #include "call.h"
 
+#include "compat.h"
+#include "future.h"
 #include "request.h"
 #include "wait.h"
 
+#include <limits.h>
 #include <pthread.h>
+#include <stddef.h>
+
+#define CALL_OF_WORK(item) ((pg_call_t *)((char *)(item) - offsetof(pg_call_t, work)))
 
 typedef struct slot {
     pg_call_t *call; /* NULL: free */
@@ -80,6 +92,20 @@ static pg_call_t *slot_free(uint64_t id)
     return call;
 }
 
+pg_call_t *pg_call_find(uint64_t id)
+{
+    uint32_t index = (uint32_t)id;
+    pg_call_t *call = NULL;
+
+    pthread_mutex_lock(&calls.lock);
+    if (index < calls.capacity && calls.slots[index].generation == (uint32_t)(id >> 32))
+        call = calls.slots[index].call;
+    if (call != NULL)
+        atomic_fetch_add(&call->references, 1);
+    pthread_mutex_unlock(&calls.lock);
+    return call;
+}
+
 void pg_call_unref(pg_call_t *call)
 {
     if (atomic_fetch_sub(&call->references, 1) > 1)
@@ -87,6 +113,89 @@ void pg_call_unref(pg_call_t *call)
     if (call->reply != NULL && atomic_load(&pg.phase) == PG_RUNNING)
         gas_msg_free(pg.job, call->reply);
     PyMem_RawFree(call);
+}
+
+static uint8_t outcome_of(const gas_msg_t *reply)
+{
+    pg_reply_head_t head;
+
+    memcpy(&head, reply->header, sizeof(head));
+    return head.outcome;
+}
+
+bool pg_call_is_cancelled(const pg_call_t *call)
+{
+    return call->reply != NULL && outcome_of(call->reply) == PG_OUTCOME_CANCELLED;
+}
+
+static void notify_run(gas_work_t *work)
+{
+    pg_call_t *call = CALL_OF_WORK(work);
+    /* A drain may happen while an exception is on its way (a finalizer that waits, say). */
+    PyObject *pending = PyErr_GetRaisedException();
+
+    call->notify(call->notify_arg);
+    pg_call_unref(call);
+    if (pending != NULL)
+        PyErr_SetRaisedException(pending);
+}
+
+bool pg_call_notify(pg_call_t *call, void (*notify)(void *arg), void *arg)
+{
+    call->notify = notify;
+    call->notify_arg = arg;
+    call->work.run = notify_run;
+    return pg_completion_leave(&call->arrived, &call->work);
+}
+
+static void abandoned_run(gas_work_t *work)
+{
+    pg_call_t *call = CALL_OF_WORK(work);
+    PyObject *pending = PyErr_GetRaisedException(); /* as above */
+
+    /* At the end of the job buffers can no longer be fetched; descriptions hardly ever need it. */
+    if (call->reply != NULL && call->arrived.failed &&
+        (call->reply->bulk_count == 0 || atomic_load(&pg.phase) == PG_RUNNING)) {
+        PyObject *result = pg_call_result(call, NULL);
+
+        if (result == NULL)
+            pg_future_report(PyErr_GetRaisedException(), call->owner);
+        Py_XDECREF(result);
+    }
+    pg_call_unref(call);
+    if (pending != NULL)
+        PyErr_SetRaisedException(pending);
+}
+
+void pg_call_abandon(pg_call_t *call)
+{
+    if (atomic_load(&pg.phase) == PG_FORKED)
+        return; /* the table is the parent's, and so is what it refers to */
+    call->work.run = abandoned_run;
+    /* Freeing buffers takes the conduit lock, which may be held for long: also not here. */
+    if (!pg_completion_leave(&call->arrived, &call->work) && call->reply != NULL &&
+        (call->arrived.failed || call->reply->bulk_count > 0)) {
+        atomic_fetch_add(&pg.users, 1);
+        if (atomic_load(&pg.phase) == PG_RUNNING) {
+            gas_work_push(pg.job, &call->work);
+            call = NULL;
+        }
+        pg_leave();
+    }
+    if (call != NULL)
+        pg_call_unref(call);
+}
+
+/* The call, with its slot's reference, has got its reply. Not attached. */
+static void arrive(gas_job_t *job, pg_call_t *call)
+{
+    bool failed = outcome_of(call->reply) == PG_OUTCOME_ERROR;
+    gas_work_t *notice = pg_completion_finish(&call->arrived, failed);
+
+    if (notice != NULL && (failed || notice->run != abandoned_run))
+        gas_work_push(job, notice);
+    else
+        pg_call_unref(call);
 }
 
 /* Not attached. */
@@ -105,13 +214,19 @@ void pg_call_replied(gas_job_t *job, gas_msg_t *msg, void *arg)
         return;
     }
     call->reply = msg;
+    if (call->shared) {
+        arrive(job, call);
+        return;
+    }
     gas_event_set(&call->event);
     pg_call_unref(call);
 }
 
-static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want)
+static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want,
+                        bool shared)
 {
-    pg_request_head_t head = {.object = object, .op = (uint8_t)op, .want = (uint8_t)want};
+    pg_request_head_t head = {
+        .object = object, .op = (uint8_t)op, .want = (uint8_t)want, .cancellable = shared};
     pg_payload_t *payload;
     pg_call_t *call;
     int sent;
@@ -122,15 +237,21 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
     if (payload == NULL)
         return NULL;
     call = PyMem_RawCalloc(1, sizeof(*call));
+    if (call != NULL) {
+        atomic_init(&call->references, 2);
+        gas_event_init(&call->event);
+        call->owner = owner;
+        call->shared = shared;
+        call->work.depth = UINT_MAX; /* work that others may wait for at any depth */
+        pg_completion_init(&call->arrived);
+        pg_completion_init(&call->refused);
+    }
     if (call == NULL || !slot_take(call)) {
         PyMem_RawFree(call);
         pg_payload_unref(payload);
         PyErr_NoMemory();
         return NULL;
     }
-    atomic_init(&call->references, 2);
-    gas_event_init(&call->event);
-    call->owner = owner;
     head.call = call->id;
     sent =
         pg_payload_send(payload, owner, PG_HANDLER_REQUEST, &head, sizeof(head), &head.wire, NULL);
@@ -148,7 +269,7 @@ pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args,
 
     if (pg_enter() < 0)
         return NULL;
-    call = start(owner, op, object, args, want);
+    call = start(owner, op, object, args, want, true);
     pg_leave();
     return call;
 }
@@ -159,12 +280,21 @@ PyObject *pg_call_result(pg_call_t *call, bool *is_method)
     pg_reply_head_t head;
     PyObject *value;
 
+    /* At the end of the job (see pg_calls_end()), or in a forked child. */
+    if (msg == NULL || (msg->bulk_count > 0 && atomic_load(&pg.phase) != PG_RUNNING)) {
+        pg_require_job();
+        return NULL;
+    }
     memcpy(&head, msg->header, sizeof(head));
     call->reply = NULL;
     if (is_method != NULL)
         *is_method = head.outcome == PG_OUTCOME_METHOD;
     value = pg_payload_receive(msg, &head.wire);
     gas_msg_free(pg.job, msg);
+    if (value != NULL && head.outcome == PG_OUTCOME_CANCELLED) {
+        Py_CLEAR(value);
+        pg_future_raise("CancelledError", NULL);
+    }
     if (value != NULL && head.outcome == PG_OUTCOME_ERROR) {
         PyObject *exception = PyObject_CallMethod(pg.errors, "rebuild", "Oi", value, call->owner);
 
@@ -185,11 +315,42 @@ PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *arg
 
     if (pg_enter() < 0)
         return NULL;
-    call = start(owner, op, object, args, want);
+    call = start(owner, op, object, args, want, false);
     if (call != NULL && pg_wait(&call->event, GAS_FOREVER) > 0)
         result = pg_call_result(call, is_method);
     if (call != NULL)
         pg_call_unref(call);
     pg_leave();
     return result;
+}
+
+void pg_calls_end(void)
+{
+    for (uint32_t i = 0;; i++) {
+        pg_call_t *call = NULL;
+        uint64_t id = 0;
+
+        pthread_mutex_lock(&calls.lock);
+        if (i >= calls.capacity) {
+            pthread_mutex_unlock(&calls.lock);
+            return;
+        }
+        if (calls.slots[i].call != NULL && calls.slots[i].call->shared)
+            id = (uint64_t)calls.slots[i].generation << 32 | i;
+        pthread_mutex_unlock(&calls.lock);
+        if (id != 0 && (call = slot_free(id)) != NULL) {
+            gas_work_t *notice = pg_completion_finish(&call->arrived, true);
+
+            if (notice != NULL)
+                notice->run(notice);
+            else
+                pg_call_unref(call);
+        }
+    }
+}
+
+void pg_calls_after_fork(void)
+{
+    pthread_mutex_init(&calls.lock, NULL);
+    pg_completion_after_fork();
 }

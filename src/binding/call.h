@@ -7,6 +7,7 @@
 #ifndef PYGAS_BINDING_CALL_H
 #define PYGAS_BINDING_CALL_H
 
+#include "completion.h"
 #include "ops.h"
 #include "payload.h"
 #include "state.h"
@@ -17,9 +18,10 @@ typedef struct pg_request_head {
     uint64_t object; /* an id of exports.h, if the operation has an object */
     pg_wire_t wire;
     uint8_t op;
-    uint8_t want;   /* a pg_want_t */
-    uint16_t depth; /* how many requests, one made within the other, led to this one */
-    uint8_t reserved[4];
+    uint8_t want;        /* a pg_want_t */
+    uint16_t depth;      /* how many requests, one made within the other, led to this one */
+    uint8_t cancellable; /* the caller may ask to cancel it (cancel.h) */
+    uint8_t reserved[3];
 } pg_request_head_t;
 
 typedef enum pg_want {
@@ -30,8 +32,9 @@ typedef enum pg_want {
 
 typedef enum pg_outcome {
     PG_OUTCOME_VALUE,
-    PG_OUTCOME_ERROR, /* the payload describes an exception */
-    PG_OUTCOME_METHOD /* an attribute that is a method: nothing travels */
+    PG_OUTCOME_ERROR,    /* the payload describes an exception */
+    PG_OUTCOME_METHOD,   /* an attribute that is a method: nothing travels */
+    PG_OUTCOME_CANCELLED /* the request was not started and never will be: nothing travels */
 } pg_outcome_t;
 
 typedef struct pg_reply_head {
@@ -45,17 +48,26 @@ typedef struct pg_call {
     atomic_int references;
     int owner;
     uint64_t id;
-    gas_event_t event; /* set when reply is there */
-    gas_msg_t *reply;  /* the call's, once the event is set */
+    bool shared;       /* a Future's; else it has one waiter, pg_call_blocking() */
+    gas_event_t event; /* of a call with one waiter: set when reply is there */
+    gas_msg_t *reply;  /* the call's, once it has arrived; NULL if it never will: the job is over */
+    /* Of shared calls: */
+    pg_completion_t arrived;  /* the reply is there; failed: with an exception */
+    pg_completion_t refused;  /* its owner has said that it is too late to cancel it */
+    atomic_bool cancel_asked; /* it has been asked to */
+    gas_work_t work;          /* the notice of `arrived` */
+    void (*notify)(void *arg);
+    void *notify_arg;
 } pg_call_t;
 
-/* Sends a request. A new reference to the call, or NULL with an exception. `args`: a tuple. */
+/* Sends a request whose reply a Future will wait for: `shared`. A new reference to the call, or
+ * NULL with an exception. `args`: a tuple. */
 pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want);
 
 /*
  * What the reply says: the result, a new reference, or NULL with the exception that was raised over
- * there. Only once the event is set, once per call, and after pg_enter(). *is_method, if not NULL,
- * is set when the result is a method (and None is returned).
+ * there; CancelledError if it was cancelled. Only once it has arrived, once per call, and after
+ * pg_enter(). *is_method, if not NULL, is set when the result is a method (and None is returned).
  */
 PyObject *pg_call_result(pg_call_t *call, bool *is_method);
 
@@ -64,6 +76,28 @@ PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *arg
                            bool *is_method);
 
 void pg_call_unref(pg_call_t *call);
+
+/* True if the owner answered that it has cancelled the request. Once it has arrived, before
+ * pg_call_result(). */
+bool pg_call_is_cancelled(const pg_call_t *call);
+
+/* Has `notify` called with `arg`, by an attached thread that drains the queue of work, when the
+ * reply has arrived. Once per call. False, and it will not be called, if it has arrived already. */
+bool pg_call_notify(pg_call_t *call, void (*notify)(void *arg), void *arg);
+
+/* Lets go of a call whose result nobody will ask for. If it failed, or will, that is reported from
+ * the queue of work. For finalizers: does not block. Takes over the reference. */
+void pg_call_abandon(pg_call_t *call);
+
+/* A new reference to the open call with this id, or NULL. Any thread, also inside handlers. */
+pg_call_t *pg_call_find(uint64_t id);
+
+/* The job is over and no handler runs any more: open calls arrive without a reply, and who waits
+ * for them gets the exception of pg_require_job(). */
+void pg_calls_end(void);
+
+/* In a forked child, where another thread of the rank may have held a lock. */
+void pg_calls_after_fork(void);
 
 /* The handler of replies. */
 void pg_call_replied(gas_job_t *job, gas_msg_t *msg, void *arg);

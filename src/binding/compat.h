@@ -33,4 +33,27 @@ static inline void PyErr_SetRaisedException(PyObject *exception)
 
 #endif
 
+#if PY_VERSION_HEX < 0x030D0000
+
+/* These builds have one interpreter lock, under which such a section is. No Python code may run in
+ * it. */
+#define Py_BEGIN_CRITICAL_SECTION(object) {
+#define Py_END_CRITICAL_SECTION() }
+
+/* Hands the exception that is set to sys.unraisablehook, with the text "Exception ignored <where>".
+ */
+static inline void pg_unraisable(const char *where)
+{
+    _PyErr_WriteUnraisableMsg(where, NULL);
+}
+
+#else
+
+static inline void pg_unraisable(const char *where)
+{
+    PyErr_FormatUnraisable("Exception ignored %s", where);
+}
+
+#endif
+
 #endif

@@ -1,82 +1,103 @@
 /*
- * Design notes. An event has one waiter, a Future any number of threads: the first that asks
- * becomes the leader (`led`), who waits for the event; the others look in every millisecond. Who
- * sees the reply first decodes it. That need not be the leader: it may be running a request
- * meanwhile which asks for the same Future, on the same thread, and cannot go on before that is
- * done.
+ * Design notes.
+ *
+ * States. A Future is *pending*, then *settled*: it has a value, an exception, or is cancelled, for
+ * ever. One that stands for a request is *arrived* in between, when the reply is there and nobody
+ * has decoded it; it counts as done, as its outcome is fixed.
+ *
+ *   pending -> arrived   the handler of replies (call.c), detached, under the conduit lock: it
+ *                        finishes the completion `call->arrived`, which wakes threads in C, and
+ *                        queues one item of work if a callback is attached. Also at the end of the
+ *                        job, for replies that never came.
+ *   arrived -> settled   any attached thread that wants the result: one in result(), one that adds
+ *                        a callback, or the drainer that runs the item of work. Decoding is lazy,
+ *                        so a Future that nobody asks costs no Python code.
+ *   pending -> settled   one made by hand: set_result(), set_exception(), cancel(), in any thread.
+ *
+ * Whoever swaps `settler` from NULL to its own token settles, and nobody else ever does. It writes
+ * the outcome, finishes the completion `settled` (a release, so the outcome needs no lock), takes
+ * the callbacks and runs them. Another thread that comes while the settler decodes waits for
+ * `settled`; the settling thread itself, if decoding led it back here, cannot, and gets an error.
+ *
+ * Callbacks are appended, under the Future's critical section (on a build with an interpreter lock,
+ * that lock), until the settler has taken them, and called at once after that: so each is called
+ * exactly once. The first of a request's Future asks the call for a notice, which holds a reference
+ * to the Future: one with callbacks in flight lives, whatever the program keeps. A Future made by
+ * hand is not held: who can settle it holds it.
+ *
+ * Dropping. The finalizer never waits and never sends. A settled Future whose exception nobody has
+ * seen is reported there; one that is not settled leaves its call behind (pg_call_abandon()), and
+ * the report is made from the queue of work once the reply is there.
+ *
+ * Locks: critical section of a Future > locks of completion.c and call.c, which are leaves. No
+ * Python code runs under any of them.
  */
 #include "future.h"
 
+#include "cancel.h"
 #include "compat.h"
 #include "wait.h"
 
-#define FOLLOW_NS 1000000u
-
-typedef struct future {
-    PyObject_HEAD pg_call_t *call;
-    PyObject *value;         /* once settled without an exception */
-    PyObject *exception;     /* once settled with one */
-    atomic_bool settled;     /* one of the two is there */
-    atomic_bool led;         /* a thread waits for the event */
-    _Atomic(void *) decoder; /* token of the thread that decodes or has decoded; NULL: none */
-} future_t;
-
 PyObject *pg_future_new(pg_call_t *call)
 {
-    future_t *future = PyObject_GC_New(future_t, pg.future_type);
+    pg_future_t *future = (pg_future_t *)PyType_GenericAlloc(pg.future_type, 0);
 
     if (future == NULL) {
-        pg_call_unref(call);
+        if (call != NULL)
+            pg_call_unref(call);
         return NULL;
     }
     future->call = call;
-    future->value = future->exception = NULL;
-    atomic_init(&future->settled, false);
-    atomic_init(&future->led, false);
-    atomic_init(&future->decoder, NULL);
-    PyObject_GC_Track(future);
+    pg_completion_init(&future->settled);
+    atomic_init(&future->settler, NULL);
+    atomic_init(&future->retrieved, false);
     return (PyObject *)future;
 }
 
-static int Future_traverse(PyObject *self, visitproc visit, void *arg)
+/* True if the calling thread may settle the Future, and then has to. */
+static bool claim(pg_future_t *future)
 {
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(((future_t *)self)->value);
-    Py_VISIT(((future_t *)self)->exception);
-    return 0;
+    void *nobody = NULL;
+
+    return atomic_compare_exchange_strong(&future->settler, &nobody, gas_work_token());
 }
 
-static int Future_clear(PyObject *self)
+/* As the settler. Takes over the references; both NULL: cancelled. */
+static void settle(pg_future_t *future, PyObject *value, PyObject *exception)
 {
-    Py_CLEAR(((future_t *)self)->value);
-    Py_CLEAR(((future_t *)self)->exception);
-    return 0;
+    pg_callbacks_t callbacks;
+
+    future->value = value;
+    future->exception = exception;
+    future->cancelled = value == NULL && exception == NULL;
+    pg_completion_finish(&future->settled, exception != NULL);
+    Py_BEGIN_CRITICAL_SECTION(future);
+    callbacks = future->callbacks;
+    future->callbacks = (pg_callbacks_t){NULL, NULL};
+    future->closed = true;
+    Py_END_CRITICAL_SECTION();
+    pg_callbacks_run(callbacks);
 }
 
-static void Future_dealloc(PyObject *self)
+/* The reply has arrived: decodes it and settles, unless another thread is at it. 0, or -1 with an
+ * exception if this thread is. */
+static int decode(pg_future_t *future)
 {
-    PyTypeObject *type = Py_TYPE(self);
+    if (claim(future)) {
+        bool cancelled = pg_call_is_cancelled(future->call);
+        PyObject *value, *exception = NULL;
 
-    PyObject_GC_UnTrack(self);
-    Future_clear(self);
-    pg_call_unref(((future_t *)self)->call);
-    PyObject_GC_Del(self);
-    Py_DECREF(type);
-}
-
-/* Decodes the reply, which is there, unless another thread is at it. 0 or -1 with an exception. */
-static int decode(future_t *future)
-{
-    void *decoder = NULL;
-
-    if (atomic_compare_exchange_strong(&future->decoder, &decoder, gas_work_token())) {
-        future->value = pg_call_result(future->call, NULL);
-        if (future->value == NULL)
-            future->exception = PyErr_GetRaisedException();
-        atomic_store(&future->settled, true);
+        if (future->call->reply == NULL)
+            atomic_store(&future->retrieved, true); /* the job is over: nothing to complain of */
+        value = pg_call_result(future->call, NULL);
+        if (value == NULL)
+            exception = PyErr_GetRaisedException();
+        if (cancelled)
+            Py_CLEAR(exception);
+        settle(future, value, exception);
         return 0;
     }
-    if (decoder == gas_work_token() && !atomic_load(&future->settled)) {
+    if (atomic_load(&future->settler) == gas_work_token() && !pg_future_is_settled(future)) {
         PyErr_SetString(PyExc_RuntimeError,
                         "the result of this Future is needed while it is being decoded");
         return -1;
@@ -84,169 +105,212 @@ static int decode(future_t *future)
     return 0;
 }
 
-/* Waits a while for the event. 1: it may be set; 0: the deadline passed; -1: an exception. */
-static int await_event(future_t *future, uint64_t deadline)
+static bool has_arrived(pg_future_t *future)
 {
-    uint64_t next = gas_clock_now() + FOLLOW_NS;
-    bool free = false;
+    return future->call != NULL && pg_completion_is_done(&future->call->arrived);
+}
+
+static int await_completion(pg_completion_t *completion, uint64_t deadline)
+{
+    pg_watch_set_t set;
+    pg_watch_t watch;
     int outcome;
 
-    if (!gas_event_is_set(&future->call->event) &&
-        atomic_compare_exchange_strong(&future->led, &free, true)) {
-        outcome = pg_wait(&future->call->event, deadline);
-        atomic_store(&future->led, false);
-        return outcome;
-    }
-    outcome = pg_wait(NULL, next < deadline ? next : deadline);
-    if (outcome == 0)
-        outcome = gas_clock_left(deadline) > 0;
+    pg_watch_set_init(&set);
+    pg_watch_add(&set, &watch, completion);
+    outcome = pg_watch_wait(&set, 1, false, deadline);
+    pg_watch_remove(&watch);
     return outcome;
 }
 
-/* Waits until the future is settled. 1: it is; 0: the deadline passed; -1: an exception that is not
- * the request's own. */
-static int settle(future_t *future, uint64_t deadline)
+/* Waits inside pg_enter() (but not if the reply is there). As pg_future_settle(). */
+static int await_settled(pg_future_t *future, uint64_t deadline)
 {
-    while (!atomic_load(&future->settled)) {
+    while (!pg_future_is_settled(future)) {
+        pg_completion_t *awaited = &future->settled;
         int outcome;
 
-        if (gas_event_is_set(&future->call->event)) {
+        if (has_arrived(future)) {
             if (decode(future) < 0)
                 return -1;
-            if (atomic_load(&future->settled))
+            if (pg_future_is_settled(future))
                 break;
+        } else if (future->call != NULL) {
+            awaited = &future->call->arrived;
         }
-        outcome = await_event(future, deadline);
+        outcome = await_completion(awaited, deadline);
         if (outcome < 0)
             return -1;
         if (outcome == 0)
-            return atomic_load(&future->settled);
+            return pg_future_is_settled(future);
     }
     return 1;
 }
 
-/* settle(), with Python's timeout; TimeoutError if that is over. */
-static int settle_within(future_t *future, PyObject *timeout)
+int pg_future_settle(pg_future_t *future, uint64_t deadline)
 {
-    uint64_t deadline;
     int outcome;
 
-    if (pg_deadline(timeout, &deadline) < 0)
-        return -1;
-    if (atomic_load(&future->settled))
-        return 0;
-    if (pg_enter() < 0)
-        return -1;
-    outcome = settle(future, deadline);
-    pg_leave();
-    if (outcome == 0)
-        PyErr_Format(PyExc_TimeoutError, "rank %d has not answered within %S s",
-                     future->call->owner, timeout);
-    return outcome > 0 ? 0 : -1;
-}
-
-static int parse_timeout(PyObject *args, PyObject *kwargs, const char *format, PyObject **timeout)
-{
-    static char *names[] = {"timeout", NULL};
-
-    *timeout = Py_None;
-    return PyArg_ParseTupleAndKeywords(args, kwargs, format, names, timeout) ? 0 : -1;
-}
-
-PyDoc_STRVAR(
-    result_doc,
-    "result($self, /, timeout=None)\n--\n\n"
-    "Wait for the result and return it; raise what the request raised.\n\n"
-    "Requests to this rank run meanwhile. TimeoutError after `timeout` seconds; the request\n"
-    "goes on, and result() may be called again.");
-
-static PyObject *Future_result(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-    future_t *future = (future_t *)self;
-    PyObject *timeout;
-
-    if (parse_timeout(args, kwargs, "|O:result", &timeout) < 0 ||
-        settle_within(future, timeout) < 0)
-        return NULL;
-    if (future->exception != NULL) {
-        PyErr_SetRaisedException(Py_NewRef(future->exception));
-        return NULL;
+    if (pg_future_is_settled(future))
+        return 1;
+    if (pg_enter() < 0) {
+        if (!has_arrived(future))
+            return -1;
+        PyErr_Clear();
+        if (decode(future) < 0)
+            return -1;
+        if (pg_future_is_settled(future))
+            return 1;
+        return pg_require_job();
     }
-    return Py_NewRef(future->value);
+    pg_callbacks_catch_up();
+    outcome = await_settled(future, deadline);
+    pg_leave();
+    return outcome;
 }
 
-PyDoc_STRVAR(exception_doc,
-             "exception($self, /, timeout=None)\n--\n\n"
-             "Wait like result() and return the exception that the request raised, or None.");
-
-static PyObject *Future_exception(PyObject *self, PyObject *args, PyObject *kwargs)
+int pg_future_set(pg_future_t *future, PyObject *value, PyObject *exception)
 {
-    future_t *future = (future_t *)self;
-    PyObject *timeout;
-
-    if (parse_timeout(args, kwargs, "|O:exception", &timeout) < 0 ||
-        settle_within(future, timeout) < 0)
-        return NULL;
-    return Py_NewRef(future->exception != NULL ? future->exception : Py_None);
+    if (future->call != NULL) {
+        pg_future_raise("InvalidStateError",
+                        PyUnicode_FromFormat("this Future is the reply of rank %d, and only that "
+                                             "rank settles it",
+                                             future->call->owner));
+        return -1;
+    }
+    if (!claim(future)) {
+        pg_future_raise("InvalidStateError",
+                        PyUnicode_FromFormat("the Future is settled already: %R", future));
+        return -1;
+    }
+    settle(future, Py_XNewRef(value), Py_XNewRef(exception));
+    return 0;
 }
 
-PyDoc_STRVAR(done_doc,
-             "done($self, /)\n--\n\n"
-             "True if the reply is there, so that result() does not wait for the peer.\n\n"
-             "Does not block.");
-
-static PyObject *Future_done(PyObject *self, PyObject *unused)
+/* Waits until the owner has answered, one way or the other. -1 with an exception. */
+static int await_verdict(pg_call_t *call)
 {
-    future_t *future = (future_t *)self;
+    pg_watch_set_t set;
+    pg_watch_t arrived, refused;
+    int outcome;
 
-    (void)unused;
-    if (!atomic_load(&future->settled) && !gas_event_is_set(&future->call->event)) {
+    pg_watch_set_init(&set);
+    pg_watch_add(&set, &arrived, &call->arrived);
+    pg_watch_add(&set, &refused, &call->refused);
+    outcome = pg_watch_wait(&set, 1, false, GAS_FOREVER);
+    pg_watch_remove(&arrived);
+    pg_watch_remove(&refused);
+    return outcome < 0 ? -1 : 0;
+}
+
+static int cancel_request(pg_future_t *future, bool wait)
+{
+    int failed = 0;
+
+    if (!has_arrived(future)) {
         if (pg_enter() < 0)
-            return NULL;
-        gas_wait(pg.job, &future->call->event, gas_clock_now(), GAS_WAIT_BRIEFLY);
+            return -1;
+        failed = pg_cancel_ask(future->call) < 0;
+        if (!failed && wait) {
+            pg_callbacks_catch_up();
+            failed = await_verdict(future->call) < 0;
+        }
         pg_leave();
     }
-    return PyBool_FromLong(atomic_load(&future->settled) || gas_event_is_set(&future->call->event));
+    if (failed || (wait && has_arrived(future) && pg_future_settle(future, GAS_FOREVER) < 0))
+        return -1;
+    return pg_future_is_settled(future) && future->cancelled;
 }
 
-static PyObject *Future_repr(PyObject *self)
+int pg_future_cancel(pg_future_t *future, bool wait)
 {
-    future_t *future = (future_t *)self;
-
-    return PyUnicode_FromFormat("<pygas.Future from rank %d, %s>", future->call->owner,
-                                gas_event_is_set(&future->call->event) ? "done" : "pending");
+    if (pg_future_is_settled(future))
+        return future->cancelled;
+    if (future->call != NULL)
+        return cancel_request(future, wait);
+    if (!claim(future))
+        return pg_future_is_settled(future) && future->cancelled;
+    settle(future, NULL, NULL);
+    return 1;
 }
 
-static PyMethodDef Future_methods[] = {
-    {"result", (PyCFunction)(void (*)(void))Future_result, METH_VARARGS | METH_KEYWORDS,
-     result_doc},
-    {"exception", (PyCFunction)(void (*)(void))Future_exception, METH_VARARGS | METH_KEYWORDS,
-     exception_doc},
-    {"done", Future_done, METH_NOARGS, done_doc},
-    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
-     PyDoc_STR("Future[T]: a future whose result is a T.")},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyType_Slot Future_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("The result of a request that its caller did not wait for.")},
-    {Py_tp_traverse, Future_traverse},
-    {Py_tp_clear, Future_clear},
-    {Py_tp_dealloc, Future_dealloc},
-    {Py_tp_repr, Future_repr},
-    {Py_tp_methods, Future_methods},
-    {0, NULL},
-};
-
-static PyType_Spec Future_spec = {
-    .name = "pygas.Future",
-    .basicsize = sizeof(future_t),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = Future_slots,
-};
-
-PyTypeObject *pg_future_type_create(PyObject *module)
+/* The notice of the call, with the reference that it held. */
+static void arrived(void *arg)
 {
-    return (PyTypeObject *)PyType_FromModuleAndSpec(module, &Future_spec, NULL);
+    pg_future_t *future = arg;
+
+    if (decode(future) < 0)
+        PyErr_Clear(); /* who decodes it runs the callbacks */
+    Py_DECREF(future);
+}
+
+/* Sees to it that the callbacks of a request's Future will be run. */
+static void watch(pg_future_t *future)
+{
+    Py_INCREF(future);
+    if (!pg_call_notify(future->call, arrived, future))
+        arrived(future);
+}
+
+int pg_future_add_callback(pg_future_t *future, PyObject *function)
+{
+    bool request = future->call != NULL && !pg_future_is_settled(future), closed, watched;
+    pg_callback_t *callback;
+
+    if (request && !has_arrived(future) && pg_require_job() < 0)
+        return -1;
+    callback = pg_callback_new((PyObject *)future, function);
+    if (callback == NULL)
+        return -1;
+    Py_BEGIN_CRITICAL_SECTION(future);
+    closed = future->closed;
+    watched = future->watched;
+    if (!closed) {
+        pg_callbacks_append(&future->callbacks, callback);
+        future->watched = true;
+    }
+    Py_END_CRITICAL_SECTION();
+    if (closed)
+        pg_callbacks_run((pg_callbacks_t){callback, callback});
+    else if (request && !watched)
+        watch(future);
+    return 0;
+}
+
+void pg_future_raise(const char *name, PyObject *text)
+{
+    /* Loaded on demand: it takes milliseconds, and hardly any program raises one. */
+    PyObject *module = PyImport_ImportModule("concurrent.futures");
+    PyObject *type = module != NULL ? PyObject_GetAttrString(module, name) : NULL;
+
+    if (type != NULL)
+        PyErr_SetObject(type, text);
+    Py_XDECREF(type);
+    Py_XDECREF(module);
+    Py_XDECREF(text);
+}
+
+PyObject *pg_future_half(void)
+{
+    static PyObject *module;
+
+    if (module == NULL)
+        module = PyImport_ImportModule("pygas.futures");
+    return module;
+}
+
+void pg_future_report(PyObject *exception, int owner)
+{
+    PyObject *half = pg_future_half();
+    PyObject *text = NULL;
+    const char *where = NULL;
+
+    if (half != NULL)
+        text = PyObject_CallMethod(half, "_where_dropped", "Oi", exception, owner);
+    if (text != NULL)
+        where = PyUnicode_AsUTF8(text);
+    PyErr_Clear();
+    PyErr_SetRaisedException(exception);
+    pg_unraisable(where != NULL ? where : "in a pygas.Future that was dropped unasked");
+    Py_XDECREF(text);
 }

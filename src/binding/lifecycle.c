@@ -15,6 +15,7 @@
 
 #include "attend.h"
 #include "call.h"
+#include "cancel.h"
 #include "exports.h"
 #include "request.h"
 
@@ -107,6 +108,8 @@ static gas_status_t open_job(const char *spec)
         return status;
     params.handlers[PG_HANDLER_REQUEST] = (gas_handler_t){pg_request_arrived, NULL};
     params.handlers[PG_HANDLER_REPLY] = (gas_handler_t){pg_call_replied, NULL};
+    params.handlers[PG_HANDLER_CANCEL] = (gas_handler_t){pg_cancel_arrived, NULL};
+    params.handlers[PG_HANDLER_REFUSED] = (gas_handler_t){pg_cancel_refused, NULL};
     pg.rank = params.boot->rank;
     pg.size = params.boot->size;
     return gas_job_start(&params, &pg.job);
@@ -177,6 +180,7 @@ PyObject *pg_finish(PyObject *module, PyObject *proper)
         Py_BEGIN_ALLOW_THREADS gas_job_stop(pg.job);
         Py_END_ALLOW_THREADS pg.job = NULL;
     }
+    pg_calls_end();
     pg_exports_clear();
     Py_RETURN_NONE;
 }
@@ -187,8 +191,10 @@ PyObject *pg_after_fork(PyObject *module, PyObject *unused)
 
     (void)module;
     (void)unused;
-    if (phase == PG_RUNNING || phase == PG_STARTING)
+    if (phase == PG_RUNNING || phase == PG_STARTING) {
+        pg_calls_after_fork();
         atomic_store(&pg.phase, PG_FORKED);
+    }
     Py_RETURN_NONE;
 }
 

@@ -167,6 +167,7 @@ static int module_exec(PyObject *module)
         add_type(module, "Proxy", &pg.proxy_type, pg_proxy_type_create) < 0 ||
         add_type(module, "Method", &pg.method_type, pg_method_type_create) < 0 ||
         add_type(module, "Future", &pg.future_type, pg_future_type_create) < 0 ||
+        add_type(module, "Completions", &pg.completions_type, pg_completions_type_create) < 0 ||
         add_type(module, "Encoded", &pg.encoded_type, pg_encoded_type_create) < 0)
         return -1;
     return register_proxy_pickling(module);

@@ -1,6 +1,7 @@
 #include "request.h"
 
 #include "call.h"
+#include "cancel.h"
 #include "compat.h"
 #include "exports.h"
 #include "ops.h"
@@ -10,6 +11,7 @@
 typedef struct request {
     gas_work_t work; /* first: run() gets its address */
     gas_msg_t *msg;
+    pg_cancellable_t cancellable;
 } request_t;
 
 /* 1 + the depth of the request that this thread is running; 0: it is running none. */
@@ -183,7 +185,8 @@ static void request_run(gas_work_t *work)
     unsigned depth = running_depth;
 
     running_depth = work->depth + 1;
-    if (atomic_load(&pg.phase) == PG_RUNNING) /* else the queue is being cleared */
+    /* Else it was cancelled, or the queue is being cleared. */
+    if (pg_cancellable_start(&request->cancellable) && atomic_load(&pg.phase) == PG_RUNNING)
         serve_apart(request->msg);
     running_depth = depth;
     gas_msg_free(pg.job, request->msg);
@@ -193,7 +196,7 @@ static void request_run(gas_work_t *work)
 /* Not attached. */
 void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
-    request_t *request = PyMem_RawMalloc(sizeof(*request));
+    request_t *request = PyMem_RawCalloc(1, sizeof(*request));
     pg_request_head_t head;
 
     (void)arg;
@@ -207,5 +210,7 @@ void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
     request->work.run = request_run;
     request->work.depth = head.depth;
     request->msg = msg;
+    if (head.cancellable)
+        pg_cancellable_queue(&request->cancellable, msg->source, head.call);
     gas_work_push(job, &request->work);
 }

@@ -18,6 +18,8 @@
 /* Handler ids of the binding. */
 #define PG_HANDLER_REQUEST (GAS_HANDLER_USER + 0)
 #define PG_HANDLER_REPLY (GAS_HANDLER_USER + 1)
+#define PG_HANDLER_CANCEL (GAS_HANDLER_USER + 2)
+#define PG_HANDLER_REFUSED (GAS_HANDLER_USER + 3)
 
 typedef enum pg_phase {
     PG_BEFORE, /* the job has not been started */
@@ -38,6 +40,7 @@ typedef struct pg_state {
     PyTypeObject *method_type;
     PyTypeObject *future_type;
     PyTypeObject *encoded_type;
+    PyTypeObject *completions_type;
     PyObject *errors; /* the module pygas.errors */
 } pg_state_t;
 
@@ -62,5 +65,6 @@ PyTypeObject *pg_proxy_type_create(PyObject *module);
 PyTypeObject *pg_method_type_create(PyObject *module);
 PyTypeObject *pg_future_type_create(PyObject *module);
 PyTypeObject *pg_encoded_type_create(PyObject *module);
+PyTypeObject *pg_completions_type_create(PyObject *module);
 
 #endif
