@@ -16,7 +16,7 @@ MYTHREAD, THREADS
     This rank and the number of ranks (the names of UPC).
 world
     The `Team` of all ranks.
-Proxy, share, owner, is_local, local, resolve
+Proxy, share, owner, is_local, local, resolve, by_ref, async_
     Shared objects.
 at
     A rank to run something on: ``at(r).call(f, x)``, ``.submit(f, x)``, ``.new(cls, x)``.
@@ -46,7 +46,7 @@ from pygas._version import __version__
 if TYPE_CHECKING:
     from pygas._core import Future, Proxy
     from pygas.errors import RemoteError
-    from pygas.objects import is_local, local, owner, progress, resolve
+    from pygas.objects import async_, by_ref, is_local, local, owner, progress, resolve
     from pygas.ranks import Rank, at
     from pygas.team import Team, barrier, broadcast, share, world
 
@@ -62,9 +62,11 @@ __all__ = [
     "RemoteError",
     "Team",
     "__version__",
+    "async_",
     "at",
     "barrier",
     "broadcast",
+    "by_ref",
     "init",
     "is_local",
     "local",
@@ -83,9 +85,11 @@ _HOMES = {
     "Rank": "pygas.ranks",
     "RemoteError": "pygas.errors",
     "Team": "pygas.team",
+    "async_": "pygas.objects",
     "at": "pygas.ranks",
     "barrier": "pygas.team",
     "broadcast": "pygas.team",
+    "by_ref": "pygas.objects",
     "is_local": "pygas.objects",
     "local": "pygas.objects",
     "owner": "pygas.objects",

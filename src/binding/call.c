@@ -79,6 +79,13 @@ static pg_call_t *slot_free(uint64_t id)
     return call;
 }
 
+static atomic_uint_least64_t count;
+
+uint64_t pg_call_count(void)
+{
+    return atomic_load_explicit(&count, memory_order_relaxed);
+}
+
 void pg_call_unref(pg_call_t *call)
 {
     if (atomic_fetch_sub(&call->references, 1) > 1)
@@ -131,6 +138,7 @@ pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args,
     gas_event_init(&call->event);
     call->owner = owner;
     head.call = call->id;
+    atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
     sent =
         pg_payload_send(payload, owner, PG_HANDLER_REQUEST, &head, sizeof(head), &head.wire, NULL);
     pg_payload_unref(payload);
@@ -141,7 +149,7 @@ pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args,
     return NULL;
 }
 
-PyObject *pg_call_result(pg_call_t *call, bool *is_method)
+PyObject *pg_call_result(pg_call_t *call, pg_outcome_t *outcome)
 {
     gas_msg_t *msg = call->reply;
     pg_reply_head_t head;
@@ -149,8 +157,8 @@ PyObject *pg_call_result(pg_call_t *call, bool *is_method)
 
     memcpy(&head, msg->header, sizeof(head));
     call->reply = NULL;
-    if (is_method != NULL)
-        *is_method = head.outcome == PG_OUTCOME_METHOD;
+    if (outcome != NULL)
+        *outcome = (pg_outcome_t)head.outcome;
     value = pg_payload_receive(msg, &head.wire);
     gas_msg_free(pg.job, msg);
     if (value != NULL && head.outcome == PG_OUTCOME_ERROR) {
@@ -166,7 +174,7 @@ PyObject *pg_call_result(pg_call_t *call, bool *is_method)
 }
 
 PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want,
-                           bool *is_method)
+                           pg_outcome_t *outcome)
 {
     pg_call_t *call = pg_call_start(owner, op, object, args, want);
     PyObject *result = NULL;
@@ -174,7 +182,7 @@ PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *arg
     if (call == NULL)
         return NULL;
     if (pg_wait(&call->event, GAS_FOREVER) > 0)
-        result = pg_call_result(call, is_method);
+        result = pg_call_result(call, outcome);
     pg_call_unref(call);
     return result;
 }

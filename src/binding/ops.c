@@ -1,17 +1,26 @@
+/* Operations: attributes, items, calls, and the table. Operators are in operators.c. */
 #include "ops.h"
 
-/* The type of `object().__str__`, which has no name in the C interface. */
-static PyObject *method_wrapper_type;
+#include "operators.h"
+
+static struct {
+    PyObject *method_wrapper_type; /* of `object().__str__`, which has no name in the C interface */
+    PyObject *copy, *deepcopy;
+} ops;
 
 int pg_ops_init(void)
 {
     PyObject *types = PyImport_ImportModule("types");
+    PyObject *copy = PyImport_ImportModule("copy");
 
-    if (types == NULL)
-        return -1;
-    method_wrapper_type = PyObject_GetAttrString(types, "MethodWrapperType");
-    Py_DECREF(types);
-    return method_wrapper_type != NULL ? 0 : -1;
+    if (types != NULL && copy != NULL) {
+        ops.method_wrapper_type = PyObject_GetAttrString(types, "MethodWrapperType");
+        ops.copy = PyObject_GetAttrString(copy, "copy");
+        ops.deepcopy = PyObject_GetAttrString(copy, "deepcopy");
+    }
+    Py_XDECREF(types);
+    Py_XDECREF(copy);
+    return ops.method_wrapper_type && ops.copy && ops.deepcopy ? 0 : -1;
 }
 
 static PyObject *none_if(int failed)
@@ -105,19 +114,7 @@ static PyObject *op_hash(PyObject *object, PyObject *args)
     Py_hash_t hash = PyObject_Hash(object);
 
     (void)args;
-    return hash == -1 ? NULL : PyLong_FromSsize_t(hash);
-}
-
-static PyObject *op_compare(PyObject *object, PyObject *args)
-{
-    long how = PyLong_AsLong(ARG(1));
-
-    if (how < Py_LT || how > Py_GE) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "no such comparison");
-        return NULL;
-    }
-    return PyObject_RichCompare(object, ARG(0), (int)how);
+    return hash == -1 && PyErr_Occurred() ? NULL : PyLong_FromSsize_t(hash);
 }
 
 static PyObject *op_str(PyObject *object, PyObject *args)
@@ -130,6 +127,57 @@ static PyObject *op_repr(PyObject *object, PyObject *args)
 {
     (void)args;
     return PyObject_Repr(object);
+}
+
+static PyObject *op_dir(PyObject *object, PyObject *args)
+{
+    (void)args;
+    return PyObject_Dir(object);
+}
+
+static PyObject *op_format(PyObject *object, PyObject *args)
+{
+    return PyObject_Format(object, ARG(0));
+}
+
+/* A special method as the interpreter looks it up: in the class, not in the instance. */
+static PyObject *op_special(PyObject *object, PyObject *args)
+{
+    PyObject *function, *bound, *result;
+    descrgetfunc get;
+
+    if (!PyUnicode_Check(ARG(0)) || !PyTuple_Check(ARG(1))) {
+        PyErr_SetString(PyExc_TypeError, "a special method needs a name and a tuple");
+        return NULL;
+    }
+    function = _PyType_Lookup(Py_TYPE(object), ARG(0));
+    if (function == NULL)
+        return PyErr_Format(PyExc_TypeError, "'%.200s' object has no %U()",
+                            Py_TYPE(object)->tp_name, ARG(0));
+    Py_INCREF(function);
+    get = Py_TYPE(function)->tp_descr_get;
+    bound = get != NULL ? get(function, object, (PyObject *)Py_TYPE(object)) : Py_NewRef(function);
+    Py_DECREF(function);
+    result = bound != NULL ? PyObject_CallObject(bound, ARG(1)) : NULL;
+    Py_XDECREF(bound);
+    return result;
+}
+
+static PyObject *op_next(PyObject *object, PyObject *args)
+{
+    (void)args;
+    if (!PyIter_Check(object))
+        return PyErr_Format(PyExc_TypeError, "'%.200s' object is not an iterator",
+                            Py_TYPE(object)->tp_name);
+    return Py_TYPE(object)->tp_iternext(object);
+}
+
+/* A copy, shallow or (argument true) deep. */
+static PyObject *op_copy(PyObject *object, PyObject *args)
+{
+    int deep = PyObject_IsTrue(ARG(0));
+
+    return deep < 0 ? NULL : PyObject_CallOneArg(deep ? ops.deepcopy : ops.copy, object);
 }
 
 static PyObject *op_resolve(PyObject *object, PyObject *args)
@@ -176,6 +224,27 @@ bool pg_op_is_method_of(PyObject *object, PyObject *value)
     else if (PyCFunction_Check(value))
         self = PyCFunction_GET_SELF(value);
     else
-        return (PyObject *)Py_TYPE(value) == method_wrapper_type;
+        return (PyObject *)Py_TYPE(value) == ops.method_wrapper_type;
     return self == object || self == (PyObject *)Py_TYPE(object);
+}
+
+bool pg_op_is_reference(PyObject *result)
+{
+    if (PyCFunction_Check(result)) {
+        PyObject *self = PyCFunction_GET_SELF(result);
+
+        return self != NULL && !PyModule_Check(self) && !PyType_Check(self);
+    }
+    if (PyMethod_Check(result))
+        return !PyType_Check(PyMethod_GET_SELF(result));
+    return PyModule_Check(result) || PyIter_Check(result);
+}
+
+bool pg_op_is_self(PyObject *object, PyObject *result)
+{
+    return result == object && result != NULL && !PyLong_CheckExact(result) &&
+           !PyFloat_CheckExact(result) && !PyUnicode_CheckExact(result) &&
+           !PyBytes_CheckExact(result) && !PyTuple_CheckExact(result) &&
+           !PyFrozenSet_CheckExact(result) && !PyComplex_CheckExact(result) &&
+           !PyBool_Check(result) && !Py_IS_TYPE(result, &PyRange_Type) && result != Py_None;
 }
