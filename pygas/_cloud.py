@@ -13,9 +13,14 @@ from typing import Any
 
 import cloudpickle
 
+from pygas._core import Proxy
+
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
+        # By its real type: isinstance() asks a Proxy's object, which may be a file or a function.
+        if issubclass(type(obj), Proxy):
+            return NotImplemented
         if isinstance(obj, io.IOBase) and not isinstance(obj, (io.BytesIO, io.StringIO)):
             raise TypeError(f"cannot pickle an open file ({type(obj).__name__!r} object)")
         return super().reducer_override(obj)

@@ -5,6 +5,7 @@
  */
 #include "call.h"
 
+#include "arguments.h"
 #include "wait.h"
 
 #include <pthread.h>
@@ -124,7 +125,7 @@ pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args,
 
     if (pg_require_job() < 0)
         return NULL;
-    payload = pg_payload_encode(args);
+    payload = pg_arguments_encode(op, args);
     if (payload == NULL)
         return NULL;
     call = PyMem_RawCalloc(1, sizeof(*call));

@@ -1,9 +1,8 @@
 #include "operators.h"
 
 #include "ops.h"
+#include "proxy.h"
 #include "shape.h"
-
-#include <stddef.h>
 
 #define ARG(i) PyTuple_GET_ITEM(args, i)
 #define FIRST_ITEMS 16
@@ -20,22 +19,36 @@ static int number(PyObject *object, int limit)
     return -1;
 }
 
+/*
+ * The other operand, as an operator here is to see it: an object of this rank itself rather than a
+ * Proxy to it, since many classes do nothing for a type they do not know. If the operation has to
+ * know its operand (`insists`), then a copy of what is elsewhere, unless that is an iterator. A new reference, or NULL with an
+ * exception.
+ */
+static PyObject *operand(PyObject *other, bool insists)
+{
+    pg_proxy_t *proxy = (pg_proxy_t *)other;
+
+    if (PG_PROXY_CHECK(other) &&
+        (proxy->object != NULL || (insists && !pg_shape_has(proxy->shape, PG_SLOT_tp_iternext))))
+        return pg_proxy_referent(proxy);
+    return Py_NewRef(other);
+}
+
 /* ---- numbers ---- */
 
 typedef struct binary_row {
     pg_slot_t slot;
     const char *name; /* of the method */
-    size_t offset;    /* of the slot in PyNumberMethods */
     binaryfunc function;
     binaryfunc inplace;
 } binary_row_t;
 
 static const binary_row_t binary_rows[] = {
 #define BINARY(slot, name, function, inplace_slot, inplace_function)                               \
-    {PG_SLOT_##slot, name, offsetof(PyNumberMethods, slot), function, inplace_function},
+    {PG_SLOT_##slot, name, function, inplace_function},
 #include "slots.def"
-    {PG_SLOT_nb_divmod, "__divmod__", offsetof(PyNumberMethods, nb_divmod), PyNumber_Divmod,
-     PyNumber_Divmod},
+    {PG_SLOT_nb_divmod, "__divmod__", PyNumber_Divmod, PyNumber_Divmod},
 };
 
 static const struct {
@@ -59,59 +72,60 @@ PyObject *op_unary(PyObject *object, PyObject *args)
     return NULL;
 }
 
-/* What the object's own class says to `object OP other`. The slot of a class written in Python
- * would ask the other one as well, so there the method is called. */
-static PyObject *ask_own(const binary_row_t *row, PyObject *object, PyObject *other)
+/* What the object's own class says to `object OP other`: the slot of a class written in Python
+ * would ask the other one as well, so the method is called. */
+static PyObject *ask_own(const char *method_name, PyObject *object, PyObject *other)
 {
-    PyNumberMethods *numbers = Py_TYPE(object)->tp_as_number;
-    binaryfunc function = NULL;
+    PyObject *name = PyUnicode_InternFromString(method_name);
+    PyObject *method = name != NULL ? _PyType_Lookup(Py_TYPE(object), name) : NULL;
+    PyObject *result;
 
-    if (numbers != NULL)
-        memcpy(&function, (char *)numbers + row->offset, sizeof(function));
-    if (function == NULL)
+    Py_XDECREF(name);
+    if (method == NULL) {
+        if (PyErr_Occurred())
+            return NULL;
         Py_RETURN_NOTIMPLEMENTED;
-    if (PyType_HasFeature(Py_TYPE(object), Py_TPFLAGS_HEAPTYPE)) {
-        PyObject *name = PyUnicode_InternFromString(row->name);
-        PyObject *method = name != NULL ? _PyType_Lookup(Py_TYPE(object), name) : NULL;
-        PyObject *result;
-
-        Py_XDECREF(name);
-        if (method == NULL) {
-            if (PyErr_Occurred())
-                return NULL;
-            Py_RETURN_NOTIMPLEMENTED;
-        }
-        Py_INCREF(method);
-        result = PyObject_CallFunctionObjArgs(method, object, other, NULL);
-        Py_DECREF(method);
-        return result;
     }
-    return function(object, other);
+    Py_INCREF(method);
+    result = PyObject_CallFunctionObjArgs(method, object, other, NULL);
+    Py_DECREF(method);
+    return result;
+}
+
+static PyObject *evaluate_binary(const binary_row_t *row, int stage, PyObject *object,
+                                 PyObject *other)
+{
+    switch ((pg_stage_t)stage) {
+    case PG_STAGE_FULL:
+        return row->function(object, other);
+    case PG_STAGE_REVERSE:
+        return row->function(other, object);
+    case PG_STAGE_OWN:
+        return ask_own(row->name, object, other);
+    case PG_STAGE_INPLACE:
+        return row->inplace(object, other);
+    }
+    Py_UNREACHABLE();
 }
 
 PyObject *op_binary(PyObject *object, PyObject *args)
 {
     int slot = number(ARG(0), PG_SLOT_COUNT);
     int stage = number(ARG(1), PG_STAGE_INPLACE + 1);
-    PyObject *other = ARG(2);
+    PyObject *other, *result;
 
     if (slot < 0 || stage < 0)
         return NULL;
     for (size_t i = 0; i < Py_ARRAY_LENGTH(binary_rows); i++) {
-        const binary_row_t *row = &binary_rows[i];
-
-        if (row->slot != (pg_slot_t)slot)
+        if (binary_rows[i].slot != (pg_slot_t)slot)
             continue;
-        switch ((pg_stage_t)stage) {
-        case PG_STAGE_FULL:
-            return row->function(object, other);
-        case PG_STAGE_REVERSE:
-            return row->function(other, object);
-        case PG_STAGE_OWN:
-            return ask_own(row, object, other);
-        case PG_STAGE_INPLACE:
-            return row->inplace(object, other);
-        }
+        other =
+            operand(ARG(2), stage == PG_STAGE_INPLACE && pg_type_is_builtin(Py_TYPE(object)));
+        if (other == NULL)
+            return NULL;
+        result = evaluate_binary(&binary_rows[i], stage, object, other);
+        Py_DECREF(other);
+        return result;
     }
     PyErr_SetString(PyExc_TypeError, "no such binary operator");
     return NULL;
@@ -119,18 +133,32 @@ PyObject *op_binary(PyObject *object, PyObject *args)
 
 PyObject *op_power(PyObject *object, PyObject *args)
 {
-    switch (number(ARG(0), PG_STAGE_INPLACE + 1)) {
-    case PG_STAGE_FULL:
-        return PyNumber_Power(object, ARG(1), ARG(2));
-    case PG_STAGE_REVERSE:
-        return PyNumber_Power(ARG(1), object, ARG(2));
-    case PG_STAGE_INPLACE:
-        return PyNumber_InPlacePower(object, ARG(1), ARG(2));
-    default:
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "no such power");
+    int stage = number(ARG(0), PG_STAGE_INPLACE + 1);
+    PyObject *other, *modulus, *result = NULL;
+
+    if (stage < 0)
         return NULL;
+    other = operand(ARG(1), false);
+    modulus = operand(ARG(2), true);
+    if (other != NULL && modulus != NULL) {
+        switch ((pg_stage_t)stage) {
+        case PG_STAGE_FULL:
+            result = PyNumber_Power(object, other, modulus);
+            break;
+        case PG_STAGE_REVERSE:
+            result = PyNumber_Power(other, object, modulus);
+            break;
+        case PG_STAGE_OWN:
+            result = ask_own("__pow__", object, other);
+            break;
+        case PG_STAGE_INPLACE:
+            result = PyNumber_InPlacePower(object, other, modulus);
+            break;
+        }
     }
+    Py_XDECREF(other);
+    Py_XDECREF(modulus);
+    return result;
 }
 
 /* ---- sequences ---- */
@@ -160,12 +188,18 @@ static const struct {
 PyObject *op_sequence(PyObject *object, PyObject *args)
 {
     int slot = number(ARG(0), PG_SLOT_COUNT);
+    PyObject *other, *result;
 
     if (slot < 0)
         return NULL;
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(sequence_rows); i++)
-        if (sequence_rows[i].slot == (pg_slot_t)slot)
-            return sequence_rows[i].function(object, ARG(1));
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(sequence_rows); i++) {
+        if (sequence_rows[i].slot != (pg_slot_t)slot)
+            continue;
+        other = operand(ARG(1), pg_type_is_builtin(Py_TYPE(object)));
+        result = other != NULL ? sequence_rows[i].function(object, other) : NULL;
+        Py_XDECREF(other);
+        return result;
+    }
     PyErr_SetString(PyExc_TypeError, "no such operator of sequences");
     return NULL;
 }
@@ -176,14 +210,20 @@ PyObject *op_compare(PyObject *object, PyObject *args)
 {
     int how = number(ARG(0), Py_GE + 1);
     int stage = number(ARG(1), PG_STAGE_OWN + 1);
+    richcmpfunc own = Py_TYPE(object)->tp_richcompare;
+    PyObject *other, *result;
 
     if (how < 0 || stage < 0)
         return NULL;
+    other = operand(ARG(2), false);
+    if (other == NULL)
+        return NULL;
     if (stage == PG_STAGE_FULL)
-        return PyObject_RichCompare(object, ARG(2), how);
-    if (Py_TYPE(object)->tp_richcompare == NULL)
-        Py_RETURN_NOTIMPLEMENTED;
-    return Py_TYPE(object)->tp_richcompare(object, ARG(2), how);
+        result = PyObject_RichCompare(object, other, how);
+    else
+        result = own != NULL ? own(object, other, how) : Py_NewRef(Py_NotImplemented);
+    Py_DECREF(other);
+    return result;
 }
 
 /* ---- iteration ---- */

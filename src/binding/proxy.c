@@ -135,6 +135,20 @@ PyObject *pg_proxy_operate(pg_proxy_t *proxy, int op, PyObject *args)
     return result;
 }
 
+PyObject *pg_proxy_own(pg_proxy_t *proxy, PyObject *result)
+{
+    if (result == proxy->object && pg_op_is_self(proxy->object, result))
+        Py_SETREF(result, Py_NewRef((PyObject *)proxy));
+    return result;
+}
+
+PyObject *pg_proxy_referent(pg_proxy_t *proxy)
+{
+    if (proxy->object != NULL)
+        return Py_NewRef(proxy->object);
+    return pg_proxy_operate_now(proxy, PG_OP_RESOLVE, PyTuple_New(0));
+}
+
 PyObject *pg_proxy_operate_now(pg_proxy_t *proxy, int op, PyObject *args)
 {
     PyObject *result = NULL;

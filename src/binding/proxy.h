@@ -57,6 +57,13 @@ static inline bool pg_proxy_is_direct(const pg_proxy_t *proxy)
  */
 PyObject *pg_proxy_operate(pg_proxy_t *proxy, int op, PyObject *args);
 
+/* What an operation that was done directly returned (NULL: an exception): the proxy itself if that
+ * is its object. Steals `result`. */
+PyObject *pg_proxy_own(pg_proxy_t *proxy, PyObject *result);
+
+/* The object itself on its owner, elsewhere a copy. A new reference, or NULL with an exception. */
+PyObject *pg_proxy_referent(pg_proxy_t *proxy);
+
 /* The same for operations whose result the interpreter insists on (a length, a truth, a text): by
  * value in every mode; TypeError for async_(). */
 PyObject *pg_proxy_operate_now(pg_proxy_t *proxy, int op, PyObject *args);

@@ -2,7 +2,7 @@
  * The slots of Proxy types.
  *
  * Every slot does the same: on the owner it asks the object, elsewhere it makes an operation of it.
- * What differs is who else has a say: see binary().
+ * The operators, where others have a say, too, are in proxy_operators.c.
  */
 #include "proxy_slots.h"
 
@@ -10,8 +10,7 @@
 #include "method.h"
 #include "ops.h"
 #include "proxy.h"
-
-#include <stddef.h>
+#include "proxy_operators.h"
 
 #define AS_PROXY(object) ((pg_proxy_t *)(object))
 
@@ -76,7 +75,7 @@ static PyObject *Proxy_call(PyObject *self, PyObject *args, PyObject *kwargs)
     pg_proxy_t *proxy = AS_PROXY(self);
 
     if (pg_proxy_is_direct(proxy))
-        return PyObject_Call(proxy->object, args, kwargs);
+        return pg_proxy_own(proxy, PyObject_Call(proxy->object, args, kwargs));
     return pg_proxy_operate(proxy, PG_OP_CALL,
                             PyTuple_Pack(2, args, kwargs != NULL ? kwargs : Py_None));
 }
@@ -85,11 +84,16 @@ static PyObject *Proxy_call(PyObject *self, PyObject *args, PyObject *kwargs)
 
 static PyObject *Proxy_subscript(PyObject *self, PyObject *key)
 {
+    if (pg_proxy_is_direct(AS_PROXY(self)))
+        return pg_proxy_own(AS_PROXY(self), PyObject_GetItem(AS_PROXY(self)->object, key));
     return pg_proxy_operate(AS_PROXY(self), PG_OP_GETITEM, PyTuple_Pack(1, key));
 }
 
 static int Proxy_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
 {
+    if (pg_proxy_is_direct(AS_PROXY(self)))
+        return value != NULL ? PyObject_SetItem(AS_PROXY(self)->object, key, value)
+                             : PyObject_DelItem(AS_PROXY(self)->object, key);
     if (value == NULL)
         return finish(pg_proxy_operate(AS_PROXY(self), PG_OP_DELITEM, PyTuple_Pack(1, key)));
     return finish(pg_proxy_operate(AS_PROXY(self), PG_OP_SETITEM, PyTuple_Pack(2, key, value)));
@@ -111,9 +115,12 @@ static int Proxy_ass_item(PyObject *self, Py_ssize_t index, PyObject *value)
 
 static Py_ssize_t Proxy_length(PyObject *self)
 {
-    PyObject *result = pg_proxy_operate_now(AS_PROXY(self), PG_OP_LEN, PyTuple_New(0));
+    PyObject *result;
     Py_ssize_t length;
 
+    if (pg_proxy_is_direct(AS_PROXY(self)))
+        return PyObject_Size(AS_PROXY(self)->object);
+    result = pg_proxy_operate_now(AS_PROXY(self), PG_OP_LEN, PyTuple_New(0));
     if (result == NULL)
         return -1;
     length = PyLong_AsSsize_t(result);
@@ -135,206 +142,27 @@ static int finish_truth(PyObject *result)
 
 static int Proxy_contains(PyObject *self, PyObject *item)
 {
+    if (pg_proxy_is_direct(AS_PROXY(self)))
+        return PySequence_Contains(AS_PROXY(self)->object, item);
     return finish_truth(
         pg_proxy_operate_now(AS_PROXY(self), PG_OP_CONTAINS, PyTuple_Pack(1, item)));
 }
 
 static int Proxy_bool(PyObject *self)
 {
-    return finish_truth(pg_proxy_operate_now(AS_PROXY(self), PG_OP_BOOL, PyTuple_New(0)));
-}
-
-/* ---- operators ---- */
-
-/* True if `object` is of a class of this program that could answer to an operator with a Proxy:
- * then it is asked here, itself, and not only as a copy over there. */
-static bool has_a_say(PyObject *object, size_t offset, binaryfunc *function)
-{
-    PyTypeObject *type = Py_TYPE(object);
-
-    *function = NULL;
-    if (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) || PG_PROXY_CHECK(object) ||
-        type->tp_as_number == NULL)
-        return false;
-    memcpy(function, (char *)type->tp_as_number + offset, sizeof(*function));
-    return *function != NULL;
-}
-
-static PyObject *operate_binary(PyObject *proxy, pg_slot_t slot, pg_stage_t stage, PyObject *other)
-{
-    return pg_proxy_operate(AS_PROXY(proxy), PG_OP_BINARY,
-                            Py_BuildValue("(iiO)", (int)slot, (int)stage, other));
-}
-
-/*
- * left OP right, where one of them is a Proxy (or both). The rules of the interpreter, in its
- * order: what the left class says; what the right class says; TypeError. A copy of a local object
- * of a class of the program is no substitute for it, so such a class is asked here; builtin classes
- * would only decline when they see a Proxy, so with them the owner goes through all the rules in
- * one request.
- */
-static PyObject *binary(pg_slot_t slot, size_t offset, binaryfunc function, PyObject *left,
-                        PyObject *right)
-{
-    binaryfunc local;
-    PyObject *result;
-
-    if (!PG_PROXY_CHECK(left)) {
-        bool concat =
-            slot == PG_SLOT_nb_add && pg_shape_has(AS_PROXY(right)->shape, PG_SLOT_CONCAT_ONLY);
-
-        if (concat && pg_interp_is_inplace())
-            Py_RETURN_NOTIMPLEMENTED; /* a local list += a Proxy: the list extends itself */
-        if (pg_proxy_is_direct(AS_PROXY(right)))
-            return function(left, AS_PROXY(right)->object);
-        return operate_binary(right, slot, PG_STAGE_REVERSE, left);
-    }
-    if (pg_proxy_is_direct(AS_PROXY(left)))
-        return function(AS_PROXY(left)->object, right);
-    if (slot == PG_SLOT_nb_add && pg_shape_has(AS_PROXY(left)->shape, PG_SLOT_CONCAT_ONLY))
-        Py_RETURN_NOTIMPLEMENTED; /* then comes sq_concat */
-    if (AS_PROXY(left)->mode == PG_MODE_VALUE && has_a_say(right, offset, &local)) {
-        result = operate_binary(left, slot, PG_STAGE_OWN, right);
-        if (result != Py_NotImplemented)
-            return result;
-        Py_DECREF(result);
-        result = local(left, right);
-        if (result != Py_NotImplemented)
-            return result;
-        Py_DECREF(result);
-    }
-    return operate_binary(left, slot, PG_STAGE_FULL, right);
-}
-
-#define BINARY(slot, name, function, inplace_slot, inplace_function)                               \
-    static PyObject *Proxy_##slot(PyObject *left, PyObject *right)                                 \
-    {                                                                                              \
-        return binary(PG_SLOT_##slot, offsetof(PyNumberMethods, slot), function, left, right);     \
-    }                                                                                              \
-    static PyObject *Proxy_##inplace_slot(PyObject *self, PyObject *other)                         \
-    {                                                                                              \
-        return operate_binary(self, PG_SLOT_##slot, PG_STAGE_INPLACE, other);                      \
-    }
-#define SEQUENCE(slot, function)                                                                   \
-    static PyObject *Proxy_sequence_##slot(PyObject *self, PyObject *other)                        \
-    {                                                                                              \
-        return pg_proxy_operate(AS_PROXY(self), PG_OP_SEQUENCE,                                    \
-                                Py_BuildValue("(iO)", (int)PG_SLOT_##slot, other));                \
-    }
-#include "slots.def"
-
-static PyObject *Proxy_sq_concat(PyObject *self, PyObject *other)
-{
-    return Proxy_sequence_sq_concat(self, other);
-}
-
-static PyObject *Proxy_sq_inplace_concat(PyObject *self, PyObject *other)
-{
-    return Proxy_sequence_sq_inplace_concat(self, other);
-}
-
-static PyObject *repeat_with(PyObject *(*function)(PyObject *, PyObject *), PyObject *self,
-                             Py_ssize_t count)
-{
-    PyObject *number = PyLong_FromSsize_t(count);
-    PyObject *result = number != NULL ? function(self, number) : NULL;
-
-    Py_XDECREF(number);
-    return result;
-}
-
-static PyObject *Proxy_sq_repeat(PyObject *self, Py_ssize_t count)
-{
-    return repeat_with(Proxy_sequence_sq_repeat, self, count);
-}
-
-static PyObject *Proxy_sq_inplace_repeat(PyObject *self, Py_ssize_t count)
-{
-    return repeat_with(Proxy_sequence_sq_inplace_repeat, self, count);
-}
-
-static PyObject *Proxy_divmod(PyObject *left, PyObject *right)
-{
-    return binary(PG_SLOT_nb_divmod, offsetof(PyNumberMethods, nb_divmod), PyNumber_Divmod, left,
-                  right);
-}
-
-static PyObject *operate_power(PyObject *proxy, pg_stage_t stage, PyObject *other,
-                               PyObject *modulus)
-{
-    return pg_proxy_operate(AS_PROXY(proxy), PG_OP_POWER,
-                            Py_BuildValue("(iOO)", (int)stage, other, modulus));
-}
-
-static PyObject *Proxy_power(PyObject *base, PyObject *exponent, PyObject *modulus)
-{
-    PyObject *value, *result;
-
-    if (PG_PROXY_CHECK(base))
-        return operate_power(base, PG_STAGE_FULL, exponent, modulus);
-    if (PG_PROXY_CHECK(exponent))
-        return operate_power(exponent, PG_STAGE_REVERSE, base, modulus);
-    value = pg_proxy_operate_now(AS_PROXY(modulus), PG_OP_RESOLVE, PyTuple_New(0));
-    result = value != NULL ? PyNumber_Power(base, exponent, value) : NULL;
-    Py_XDECREF(value);
-    return result;
-}
-
-static PyObject *Proxy_inplace_power(PyObject *base, PyObject *exponent, PyObject *modulus)
-{
-    return operate_power(base, PG_STAGE_INPLACE, exponent, modulus);
-}
-
-static PyObject *unary(PyObject *self, pg_slot_t slot)
-{
-    PyObject *args = Py_BuildValue("(i)", (int)slot);
-
-    if (slot == PG_SLOT_nb_int || slot == PG_SLOT_nb_float || slot == PG_SLOT_nb_index)
-        return pg_proxy_operate_now(AS_PROXY(self), PG_OP_UNARY, args);
-    return pg_proxy_operate(AS_PROXY(self), PG_OP_UNARY, args);
-}
-
-#define UNARY(slot, function)                                                                      \
-    static PyObject *Proxy_##slot(PyObject *self)                                                  \
-    {                                                                                              \
-        return unary(self, PG_SLOT_##slot);                                                        \
-    }
-#include "slots.def"
-
-static PyObject *compare(PyObject *proxy, int how, pg_stage_t stage, PyObject *other)
-{
-    return pg_proxy_operate(AS_PROXY(proxy), PG_OP_COMPARE,
-                            Py_BuildValue("(iiO)", how, (int)stage, other));
-}
-
-static PyObject *Proxy_richcompare(PyObject *self, PyObject *other, int how)
-{
-    static const int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE};
-    richcmpfunc local = Py_TYPE(other)->tp_richcompare;
-    PyObject *result;
-
     if (pg_proxy_is_direct(AS_PROXY(self)))
-        return PyObject_RichCompare(AS_PROXY(self)->object, other, how);
-    if (AS_PROXY(self)->mode == PG_MODE_VALUE && local != NULL && !PG_PROXY_CHECK(other) &&
-        local != PyBaseObject_Type.tp_richcompare &&
-        PyType_HasFeature(Py_TYPE(other), Py_TPFLAGS_HEAPTYPE)) {
-        result = compare(self, how, PG_STAGE_OWN, other);
-        if (result != Py_NotImplemented)
-            return result;
-        Py_DECREF(result);
-        result = local(other, self, swapped[how]);
-        if (result != Py_NotImplemented)
-            return result;
-        Py_DECREF(result);
-    }
-    return compare(self, how, PG_STAGE_FULL, other);
+        return PyObject_IsTrue(AS_PROXY(self)->object);
+    return finish_truth(pg_proxy_operate_now(AS_PROXY(self), PG_OP_BOOL, PyTuple_New(0)));
 }
 
 static Py_hash_t Proxy_hash(PyObject *self)
 {
-    PyObject *result = pg_proxy_operate_now(AS_PROXY(self), PG_OP_HASH, PyTuple_New(0));
+    PyObject *result;
     Py_hash_t hash;
 
+    if (pg_proxy_is_direct(AS_PROXY(self)))
+        return PyObject_Hash(AS_PROXY(self)->object);
+    result = pg_proxy_operate_now(AS_PROXY(self), PG_OP_HASH, PyTuple_New(0));
     if (result == NULL)
         return -1;
     hash = (Py_hash_t)PyLong_AsSsize_t(result);
@@ -405,6 +233,8 @@ static PyObject *Proxy_iter(PyObject *self)
 
 static PyObject *Proxy_iternext(PyObject *self)
 {
+    if (pg_proxy_is_direct(AS_PROXY(self)))
+        return Py_TYPE(AS_PROXY(self)->object)->tp_iternext(AS_PROXY(self)->object);
     return pg_proxy_operate(AS_PROXY(self), PG_OP_NEXT, PyTuple_New(0));
 }
 
@@ -478,7 +308,7 @@ static PyObject *Proxy_reduce(PyObject *self, PyObject *args)
 
 #define Proxy_slot(slot)                                                                           \
     {                                                                                              \
-        Py_##slot, (void *)Proxy_##slot                                                            \
+        Py_##slot, (void *)pg_Proxy_##slot                                                         \
     }
 
 const pg_slot_row_t pg_slot_rows[PG_SLOT_COUNT] = {
@@ -526,7 +356,7 @@ const PyType_Slot pg_proxy_common_slots[] = {
     {Py_tp_traverse, Proxy_traverse}, {Py_tp_clear, Proxy_clear},
     {Py_tp_dealloc, Proxy_dealloc},   {Py_tp_getattro, Proxy_getattro},
     {Py_tp_setattro, Proxy_setattro}, {Py_tp_str, Proxy_str},
-    {Py_tp_repr, Proxy_repr},         {Py_tp_richcompare, Proxy_richcompare},
+    {Py_tp_repr, Proxy_repr},         {Py_tp_richcompare, pg_Proxy_richcompare},
 };
 
 const size_t pg_proxy_common_count = Py_ARRAY_LENGTH(pg_proxy_common_slots);

@@ -1,5 +1,6 @@
 #include "request.h"
 
+#include "arguments.h"
 #include "call.h"
 #include "compat.h"
 #include "exports.h"
@@ -48,13 +49,6 @@ static void reply_exception(int destination, uint64_t call)
     Py_DECREF(exception);
 }
 
-/* True if the exception that is set says that an object cannot be copied, so that a Proxy to it is
- * the answer. */
-static bool cannot_copy(void)
-{
-    return PyErr_ExceptionMatches(PyExc_Exception) && !PyErr_ExceptionMatches(PyExc_MemoryError);
-}
-
 static int reply_proxy(int destination, uint64_t call, PyObject *result)
 {
     PyObject *proxy = pg_proxy_new_local(result);
@@ -67,41 +61,16 @@ static int reply_proxy(int destination, uint64_t call, PyObject *result)
     return sent;
 }
 
-/* `items` (a list) with Proxies in place of those that cannot be copied. A new list. */
-static PyObject *copyable_items(PyObject *items)
-{
-    PyObject *list = PyList_New(0);
-
-    for (Py_ssize_t i = 0; list != NULL && i < PyList_GET_SIZE(items); i++) {
-        PyObject *item = PyList_GET_ITEM(items, i);
-        pg_payload_t *payload = pg_payload_encode(item);
-
-        if (payload == NULL && !cannot_copy())
-            item = NULL;
-        else if (payload == NULL) {
-            PyErr_Clear();
-            item = pg_proxy_new_local(item);
-        } else {
-            Py_INCREF(item);
-        }
-        pg_payload_unref(payload);
-        if (item == NULL || PyList_Append(list, item) < 0)
-            Py_CLEAR(list);
-        Py_XDECREF(item);
-    }
-    return list;
-}
-
 /* What to send instead of a result that cannot be copied as a whole. A new reference. */
 static PyObject *substitute(pg_op_t op, PyObject *result)
 {
     PyObject *items, *plan;
 
     if (op == PG_OP_ITEMS)
-        return copyable_items(result);
+        return pg_copyable_items(result);
     if (op != PG_OP_ITER || !PyTuple_CheckExact(result))
         return pg_proxy_new_local(result);
-    items = copyable_items(PyTuple_GET_ITEM(result, 1));
+    items = pg_copyable_items(PyTuple_GET_ITEM(result, 1));
     plan = items != NULL ? PySequence_List(result) : NULL;
     if (plan != NULL && PyList_SetItem(plan, 1, Py_NewRef(items)) == 0)
         Py_SETREF(plan, PyList_AsTuple(plan));
@@ -139,7 +108,7 @@ static int reply_result(int destination, const pg_request_head_t *head, PyObject
     if (travels == NULL)
         return reply_proxy(destination, head->call, result);
     sent = reply_object(destination, head->call, outcome, travels);
-    if (sent >= 0 || head->want == PG_WANT_COPY || !cannot_copy())
+    if (sent >= 0 || head->want == PG_WANT_COPY || !pg_cannot_copy())
         return sent;
     PyErr_Clear();
     travels = substitute(head->op, result);

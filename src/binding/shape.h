@@ -40,6 +40,15 @@ static inline bool pg_shape_has(const pg_shape_t *shape, pg_slot_t slot)
     return (shape->slots[slot / 64] >> (slot % 64) & 1) != 0;
 }
 
+/* True for classes that C code made and the program cannot change: their operators know what to do
+ * with the types they know, and with nothing else. */
+static inline bool pg_type_is_builtin(PyTypeObject *type)
+{
+    return (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) ||
+            PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) &&
+           !PyType_IsSubtype(type, pg.proxy_type);
+}
+
 int pg_shapes_init(PyObject *module);
 
 /* The shape of an object's class as it is now. Lives as long as the process. NULL with an
