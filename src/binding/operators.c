@@ -19,13 +19,7 @@ static int number(PyObject *object, int limit)
     return -1;
 }
 
-/*
- * The other operand, as an operator here is to see it: an object of this rank itself rather than a
- * Proxy to it, since many classes do nothing for a type they do not know. If the operation has to
- * know its operand (`insists`), then a copy of what is elsewhere, unless that is an iterator. A new reference, or NULL with an
- * exception.
- */
-static PyObject *operand(PyObject *other, bool insists)
+PyObject *pg_operand(PyObject *other, bool insists)
 {
     pg_proxy_t *proxy = (pg_proxy_t *)other;
 
@@ -120,7 +114,7 @@ PyObject *op_binary(PyObject *object, PyObject *args)
         if (binary_rows[i].slot != (pg_slot_t)slot)
             continue;
         other =
-            operand(ARG(2), stage == PG_STAGE_INPLACE && pg_type_is_builtin(Py_TYPE(object)));
+            pg_operand(ARG(2), stage == PG_STAGE_INPLACE && pg_type_is_builtin(Py_TYPE(object)));
         if (other == NULL)
             return NULL;
         result = evaluate_binary(&binary_rows[i], stage, object, other);
@@ -138,8 +132,8 @@ PyObject *op_power(PyObject *object, PyObject *args)
 
     if (stage < 0)
         return NULL;
-    other = operand(ARG(1), false);
-    modulus = operand(ARG(2), true);
+    other = pg_operand(ARG(1), false);
+    modulus = pg_operand(ARG(2), true);
     if (other != NULL && modulus != NULL) {
         switch ((pg_stage_t)stage) {
         case PG_STAGE_FULL:
@@ -195,7 +189,7 @@ PyObject *op_sequence(PyObject *object, PyObject *args)
     for (size_t i = 0; i < Py_ARRAY_LENGTH(sequence_rows); i++) {
         if (sequence_rows[i].slot != (pg_slot_t)slot)
             continue;
-        other = operand(ARG(1), pg_type_is_builtin(Py_TYPE(object)));
+        other = pg_operand(ARG(1), pg_type_is_builtin(Py_TYPE(object)));
         result = other != NULL ? sequence_rows[i].function(object, other) : NULL;
         Py_XDECREF(other);
         return result;
@@ -215,7 +209,7 @@ PyObject *op_compare(PyObject *object, PyObject *args)
 
     if (how < 0 || stage < 0)
         return NULL;
-    other = operand(ARG(2), false);
+    other = pg_operand(ARG(2), false);
     if (other == NULL)
         return NULL;
     if (stage == PG_STAGE_FULL)

@@ -2,6 +2,7 @@
 #include "ops.h"
 
 #include "operators.h"
+#include "proxy.h"
 
 static struct {
     PyObject *method_wrapper_type; /* of `object().__str__`, which has no name in the C interface */
@@ -62,6 +63,20 @@ static PyObject *op_getitem(PyObject *object, PyObject *args)
     return PyObject_GetItem(object, ARG(0));
 }
 
+/* The item at a position, as C code asks for it: a negative one was counted from the end already.
+ */
+static PyObject *op_item(PyObject *object, PyObject *args)
+{
+    PySequenceMethods *methods = Py_TYPE(object)->tp_as_sequence;
+    Py_ssize_t index = PyNumber_AsSsize_t(ARG(0), PyExc_IndexError);
+
+    if (index == -1 && PyErr_Occurred())
+        return NULL;
+    if (methods == NULL || methods->sq_item == NULL)
+        return PyObject_GetItem(object, ARG(0));
+    return methods->sq_item(object, index);
+}
+
 static PyObject *op_setitem(PyObject *object, PyObject *args)
 {
     return none_if(PyObject_SetItem(object, ARG(0), ARG(1)));
@@ -77,12 +92,62 @@ static PyObject *op_call(PyObject *object, PyObject *args)
     return call(object, ARG(0), ARG(1));
 }
 
+/* True for texts and numbers: their methods keep nothing of their arguments and insist on types, so
+ * they get values instead of Proxies. */
+static bool is_plain(PyObject *object)
+{
+    return PyUnicode_CheckExact(object) || PyBytes_CheckExact(object) ||
+           PyByteArray_CheckExact(object) || PyLong_CheckExact(object) ||
+           PyFloat_CheckExact(object) || PyComplex_CheckExact(object);
+}
+
+/* A tuple with values in place of its Proxies. */
+static PyObject *tuple_of_values(PyObject *args)
+{
+    PyObject *values = PyTuple_New(PyTuple_GET_SIZE(args));
+
+    for (Py_ssize_t i = 0; values != NULL && i < PyTuple_GET_SIZE(args); i++) {
+        PyObject *value = pg_operand(PyTuple_GET_ITEM(args, i), true);
+
+        if (value == NULL)
+            Py_CLEAR(values);
+        else
+            PyTuple_SET_ITEM(values, i, value);
+    }
+    return values;
+}
+
+/* A dict likewise. */
+static PyObject *dict_of_values(PyObject *kwargs)
+{
+    PyObject *values = PyDict_New(), *name, *argument;
+    Py_ssize_t position = 0;
+
+    while (values != NULL && PyDict_Next(kwargs, &position, &name, &argument)) {
+        PyObject *value = pg_operand(argument, true);
+
+        if (value == NULL || PyDict_SetItem(values, name, value) < 0)
+            Py_CLEAR(values);
+        Py_XDECREF(value);
+    }
+    return values;
+}
+
 static PyObject *op_method(PyObject *object, PyObject *args)
 {
+    bool plain = is_plain(object) && PyTuple_Check(ARG(1));
     PyObject *method = PyObject_GetAttr(object, ARG(0));
-    PyObject *result = method != NULL ? call(method, ARG(1), ARG(2)) : NULL;
+    PyObject *arguments, *kwargs, *result = NULL;
 
-    Py_XDECREF(method);
+    if (method == NULL)
+        return NULL;
+    arguments = plain ? tuple_of_values(ARG(1)) : Py_NewRef(ARG(1));
+    kwargs = plain && PyDict_Check(ARG(2)) ? dict_of_values(ARG(2)) : Py_NewRef(ARG(2));
+    if (arguments != NULL && kwargs != NULL)
+        result = call(method, arguments, kwargs);
+    Py_XDECREF(arguments);
+    Py_XDECREF(kwargs);
+    Py_DECREF(method);
     return result;
 }
 
@@ -96,8 +161,10 @@ static PyObject *op_len(PyObject *object, PyObject *args)
 
 static PyObject *op_contains(PyObject *object, PyObject *args)
 {
-    int found = PySequence_Contains(object, ARG(0));
+    PyObject *item = pg_operand(ARG(0), is_plain(object));
+    int found = item != NULL ? PySequence_Contains(object, item) : -1;
 
+    Py_XDECREF(item);
     return found < 0 ? NULL : PyBool_FromLong(found);
 }
 

@@ -1,11 +1,11 @@
 /*
  * The operators of Proxies.
  *
- * left OP right, where one of them is a Proxy (or both). The rules of the interpreter, in its order:
- * what the left class says; what the right class says; TypeError. A copy of a local object of a
- * class of the program is no substitute for it, so such a class is asked here; builtin classes would
- * only decline when they see a Proxy, so with them the owner goes through all the rules in one
- * request.
+ * left OP right, where one of them is a Proxy (or both). The rules of the interpreter, in its
+ * order: what the left class says; what the right class says; TypeError. A copy of a local object
+ * of a class of the program is no substitute for it, so such a class is asked here; builtin classes
+ * would only decline when they see a Proxy, so with them the owner goes through all the rules in
+ * one request.
  */
 #include "proxy_operators.h"
 

@@ -1,4 +1,5 @@
-/* The operators among the slots of Proxy types (slots.def): what proxy_slots.c puts into its table. */
+/* The operators among the slots of Proxy types (slots.def): what proxy_slots.c puts into its table.
+ */
 #ifndef PYGAS_BINDING_PROXY_OPERATORS_H
 #define PYGAS_BINDING_PROXY_OPERATORS_H
 

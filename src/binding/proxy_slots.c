@@ -44,6 +44,7 @@ static const char *const address_names[] = {"__array_interface__", "__array_stru
 static PyObject *Proxy_getattro(PyObject *self, PyObject *name)
 {
     pg_proxy_t *proxy = AS_PROXY(self);
+    PyObject *result;
 
     if (PyUnicode_GET_LENGTH(name) > 4 && PyUnicode_READ_CHAR(name, 1) == '_') {
         if (is_one_of(name, own_names, Py_ARRAY_LENGTH(own_names)))
@@ -56,7 +57,12 @@ static PyObject *Proxy_getattro(PyObject *self, PyObject *name)
         return PyObject_GetAttr(proxy->object, name);
     if (pg_interp_is_calling(name))
         return pg_method_new(proxy, name);
-    return pg_proxy_operate(proxy, PG_OP_GETATTR, PyTuple_Pack(1, name));
+    result = pg_proxy_operate(proxy, PG_OP_GETATTR, PyTuple_Pack(1, name));
+    /* A class that cannot be copied: isinstance() with an abstract class insists on a class. */
+    if (result != NULL && PG_PROXY_CHECK(result) && proxy->mode == PG_MODE_VALUE &&
+        PyUnicode_CompareWithASCIIString(name, "__class__") == 0)
+        Py_SETREF(result, Py_NewRef((PyObject *)Py_TYPE(self)));
+    return result;
 }
 
 static int Proxy_setattro(PyObject *self, PyObject *name, PyObject *value)
@@ -101,14 +107,21 @@ static int Proxy_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
 
 static PyObject *Proxy_item(PyObject *self, Py_ssize_t index)
 {
-    return pg_proxy_operate(AS_PROXY(self), PG_OP_GETITEM, Py_BuildValue("(n)", index));
+    return pg_proxy_operate(AS_PROXY(self), PG_OP_ITEM, Py_BuildValue("(n)", index));
 }
 
 static int Proxy_ass_item(PyObject *self, Py_ssize_t index, PyObject *value)
 {
-    PyObject *key = PyLong_FromSsize_t(index);
-    int failed = key != NULL ? Proxy_ass_subscript(self, key, value) : -1;
+    PyObject *key;
+    int failed;
 
+    if (index < 0 && pg_shape_has(AS_PROXY(self)->shape, PG_SLOT_sq_length)) {
+        /* It was counted from the end already. */
+        PyErr_SetString(PyExc_IndexError, "assignment index out of range");
+        return -1;
+    }
+    key = PyLong_FromSsize_t(index);
+    failed = key != NULL ? Proxy_ass_subscript(self, key, value) : -1;
     Py_XDECREF(key);
     return failed;
 }
@@ -306,10 +319,7 @@ static PyObject *Proxy_reduce(PyObject *self, PyObject *args)
 
 /* ---- the tables ---- */
 
-#define Proxy_slot(slot)                                                                           \
-    {                                                                                              \
-        Py_##slot, (void *)pg_Proxy_##slot                                                         \
-    }
+#define Proxy_slot(slot) {Py_##slot, (void *)pg_Proxy_##slot}
 
 const pg_slot_row_t pg_slot_rows[PG_SLOT_COUNT] = {
 #define BINARY(slot, name, function, inplace, inplace_function)                                    \

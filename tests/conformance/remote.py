@@ -18,18 +18,16 @@ from typing import Any
 import pygas
 
 # Reasons of principle, for the tables.
-EXACT_TYPE = "asks for the exact type: type(x), which is a Proxy's own"
-C_EXACT = "passes the object to a C function that insists on the exact type"
-SUBCLASS = "makes a subclass, whose objects are local: not about Proxies"
-IDENTITY = "asks whether two results are one object; results are copies"
+EXACT_TYPE = "asks for the exact type, type(x); that of a Proxy is its own"
+C_EXACT = "passes the object to C code that insists on the exact type"
+IDENTITY = "asks whether two results are one object, or for an address; results are copies"
 ARGUMENT_IDENTITY = "looks for its own argument in the object; arguments are copies"
-ARGUMENT_STATE = "looks at what the operation did to its argument, which was a copy"
-MEMORY = "looks at memory: sys.getsizeof, reference counts, the garbage collector"
-PICKLE = "pickles the object by value; a Proxy is pickled as a reference"
-ITERATOR_STATE = "looks into an iterator: its pickle, its length hint, or that it is exhausted for good"
-COPY = "asks for the identity of a copy"
-PROCESS = "runs another interpreter, or patches this one"
-REPR_DEPTH = "needs an object that contains itself through a local copy, or nests without bound"
+ARGUMENT_STATE = "changes an argument, or looks at it, after the operation, which got a copy"
+RESULT_STATE = "changes a result and expects the object to change; results are copies"
+PICKLE = "pickles an iterator over the object, which refers to another rank"
+WARNING = "expects a warning, which is issued on the owner"
+MEMORYVIEW = "passes a memoryview, which travels as bytes"
+NEW_AGAIN = "passes an object whose class doubles its value whenever it is made, also by pickle"
 
 
 def _sendable(argument: Any) -> Any:
@@ -46,6 +44,7 @@ class Remote:
         self.__name__ = cls.__name__
         self.__qualname__ = cls.__qualname__
         self.__doc__ = cls.__doc__
+        self.__dict__["__new__"] = cls.__new__
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return pygas.at(1).new(self._cls, *map(_sendable, args), **kwargs)
