@@ -200,10 +200,33 @@ PyObject *op_sequence(PyObject *object, PyObject *args)
 
 /* ---- comparisons ---- */
 
+/* What the two classes say, in the interpreter's order; NotImplemented if neither can answer, so
+ * that the caller's interpreter goes on, and names the operands in the order in which they stand
+ * there. */
+static PyObject *ask_both(PyObject *object, PyObject *other, int how)
+{
+    static const int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE};
+    richcmpfunc own = Py_TYPE(object)->tp_richcompare;
+    richcmpfunc others = Py_TYPE(other)->tp_richcompare;
+    bool other_first = Py_TYPE(other) != Py_TYPE(object) &&
+                       PyType_IsSubtype(Py_TYPE(other), Py_TYPE(object)) && others != NULL;
+    PyObject *result;
+
+    for (int turn = 0; turn < 3; turn++) {
+        if (turn == 1 ? own == NULL : others == NULL || (turn == 0) != other_first)
+            continue;
+        result = turn == 1 ? own(object, other, how) : others(other, object, swapped[how]);
+        if (result != Py_NotImplemented)
+            return result;
+        Py_DECREF(result);
+    }
+    Py_RETURN_NOTIMPLEMENTED;
+}
+
 PyObject *op_compare(PyObject *object, PyObject *args)
 {
     int how = number(ARG(0), Py_GE + 1);
-    int stage = number(ARG(1), PG_STAGE_OWN + 1);
+    int stage = number(ARG(1), PG_STAGE_INPLACE + 1);
     richcmpfunc own = Py_TYPE(object)->tp_richcompare;
     PyObject *other, *result;
 
@@ -214,6 +237,8 @@ PyObject *op_compare(PyObject *object, PyObject *args)
         return NULL;
     if (stage == PG_STAGE_FULL)
         result = PyObject_RichCompare(object, other, how);
+    else if (stage == PG_STAGE_BOTH)
+        result = ask_both(object, other, how);
     else
         result = own != NULL ? own(object, other, how) : Py_NewRef(Py_NotImplemented);
     Py_DECREF(other);

@@ -236,5 +236,7 @@ PyObject *pg_Proxy_richcompare(PyObject *self, PyObject *other, int how)
             return result;
         Py_DECREF(result);
     }
+    if (AS_PROXY(self)->mode == PG_MODE_VALUE && how != Py_EQ && how != Py_NE)
+        return compare(self, how, PG_STAGE_BOTH, other);
     return compare(self, how, PG_STAGE_FULL, other);
 }

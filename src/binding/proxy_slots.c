@@ -335,7 +335,7 @@ const pg_special_row_t pg_special_rows[] = {
 #include "slots.def"
 };
 
-const size_t pg_special_count = Py_ARRAY_LENGTH(pg_special_rows);
+const size_t pg_special_count = sizeof(pg_special_rows) / sizeof(pg_special_rows[0]);
 
 static int Proxy_traverse(PyObject *self, visitproc visit, void *arg)
 {
@@ -369,7 +369,8 @@ const PyType_Slot pg_proxy_common_slots[] = {
     {Py_tp_repr, Proxy_repr},         {Py_tp_richcompare, pg_Proxy_richcompare},
 };
 
-const size_t pg_proxy_common_count = Py_ARRAY_LENGTH(pg_proxy_common_slots);
+const size_t pg_proxy_common_count =
+    sizeof(pg_proxy_common_slots) / sizeof(pg_proxy_common_slots[0]);
 
 const PyType_Slot pg_proxy_hash_slot = {Py_tp_hash, Proxy_hash};
 

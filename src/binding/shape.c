@@ -170,5 +170,7 @@ const pg_shape_t *pg_shape_of(PyObject *object)
     uint64_t slots[PG_SHAPE_WORDS] = {0};
 
     read_slots(Py_TYPE(object), slots);
+    if (PyType_Check(object))
+        set(slots, PG_SLOT_mp_subscript); /* list[int]: no slot of the metaclass */
     return pg_shape_get(Py_TYPE(object)->tp_name, slots);
 }
