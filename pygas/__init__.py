@@ -16,7 +16,7 @@ MYTHREAD, THREADS
     This rank and the number of ranks (the names of UPC).
 world
     The `Team` of all ranks.
-Proxy, share, owner, is_local, local, resolve
+Proxy, share, owner, is_local, local, resolve, by_ref, async_
     Shared objects.
 at
     A rank to run something on: ``at(r).call(f, x)``, ``.submit(f, x)``, ``.new(cls, x)``.
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
         gather,
         wait,
     )
-    from pygas.objects import is_local, local, owner, progress, resolve
+    from pygas.objects import async_, by_ref, is_local, local, owner, progress, resolve
     from pygas.ranks import Rank, at
     from pygas.team import Team, barrier, broadcast, share, world
 
@@ -77,9 +77,11 @@ __all__ = [
     "Team",
     "__version__",
     "as_completed",
+    "async_",
     "at",
     "barrier",
     "broadcast",
+    "by_ref",
     "gather",
     "init",
     "is_local",
@@ -104,9 +106,11 @@ _HOMES = {
     "RemoteError": "pygas.errors",
     "Team": "pygas.team",
     "as_completed": "pygas.futures",
+    "async_": "pygas.objects",
     "at": "pygas.ranks",
     "barrier": "pygas.team",
     "broadcast": "pygas.team",
+    "by_ref": "pygas.objects",
     "gather": "pygas.futures",
     "is_local": "pygas.objects",
     "local": "pygas.objects",

@@ -35,7 +35,7 @@ def _is_found_by_name_in_main(obj: Any) -> bool:
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         # By its real type: isinstance() asks a Proxy's object, which may be a file or a function.
-        if type(obj) is Proxy or _is_found_by_name_in_main(obj):
+        if issubclass(type(obj), Proxy) or _is_found_by_name_in_main(obj):
             return NotImplemented
         if isinstance(obj, io.IOBase) and not isinstance(obj, (io.BytesIO, io.StringIO)):
             raise TypeError(f"cannot pickle an open file ({type(obj).__name__!r} object)")

@@ -44,12 +44,22 @@ def _text(exception: BaseException) -> str:
 
 
 def _pickled(exception: BaseException) -> bytes | None:
-    """Return the pickle if it can be made and read back into the same type, else None."""
-    try:
-        data = pickle.dumps(exception, protocol=5)
-        return data if type(pickle.loads(data)) is type(exception) else None
-    except Exception:
-        return None
+    """Return a pickle if one can be made and read back into the same type, else None."""
+    for dumps in (pickle.dumps, _cloud_dumps):
+        try:
+            data = dumps(exception, protocol=5)
+            if type(pickle.loads(data)) is type(exception):
+                return data
+        except Exception:
+            pass
+    return None
+
+
+def _cloud_dumps(exception: BaseException, protocol: int) -> bytes:
+    """Pickle an exception whose class is local to a function."""
+    from pygas import _cloud
+
+    return _cloud.dumps(exception, protocol=protocol)
 
 
 def describe(exception: BaseException) -> Description:

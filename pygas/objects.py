@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pygas._job import core
 
-__all__ = ["is_local", "local", "owner", "progress", "resolve"]
+__all__ = ["async_", "by_ref", "is_local", "local", "owner", "progress", "resolve"]
 
 T = TypeVar("T")
 
@@ -47,6 +47,39 @@ def local(proxy: T) -> T:
     """
     thing: T = core().local(proxy)
     return thing
+
+
+def by_ref(proxy: T) -> T:
+    """Return the same object with results by reference. Does not block.
+
+    Every operation on the result returns a Proxy to what it would otherwise have copied, with this
+    property again: ``by_ref(p).child`` is a Proxy to the child, ``by_ref(p).child.name`` one to its
+    name, and so on down.
+
+    Raises
+    ------
+    TypeError
+        If `proxy` is not a Proxy.
+    """
+    reference: T = core().by_ref(proxy)
+    return reference
+
+
+def async_(proxy: object) -> Any:
+    """Return the same object with operations that do not wait. Does not block.
+
+    Every operation on the result (``async_(p).method(x)``, ``async_(p)[i]``, ``async_(p).name``,
+    ``async_(p) + 1``) is sent at once and returns a `Future`. Requests of one thread to one owner run
+    in the order in which they were made, so assignments need no waiting either; if one fails, its
+    abandoned Future says so.
+
+    Raises
+    ------
+    TypeError
+        If `proxy` is not a Proxy; also from operations whose result Python insists on at once, such as
+        ``len()`` and ``bool()``.
+    """
+    return core().async_(proxy)
 
 
 def resolve(proxy: T) -> T:

@@ -23,6 +23,7 @@ seen closed first is judged first.
 from __future__ import annotations
 
 import os
+import secrets
 import selectors
 import signal
 import sys
@@ -142,6 +143,8 @@ class _Job:
             self._timeout_at = time.monotonic() + self._options.timeout
         environment = dict(os.environ)
         environment.setdefault("PYTHONUNBUFFERED", "1")
+        # A text has the same hash on all ranks: a Proxy to one finds what the text itself finds.
+        environment.setdefault("PYTHONHASHSEED", str(1 + secrets.randbelow(2**32 - 1)))
         birth = Birth(
             command=self._options.command,
             environment=environment,

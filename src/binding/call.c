@@ -11,6 +11,7 @@
  */
 #include "call.h"
 
+#include "arguments.h"
 #include "compat.h"
 #include "future.h"
 #include "request.h"
@@ -104,6 +105,13 @@ pg_call_t *pg_call_find(uint64_t id)
         atomic_fetch_add(&call->references, 1);
     pthread_mutex_unlock(&calls.lock);
     return call;
+}
+
+static atomic_uint_least64_t count;
+
+uint64_t pg_call_count(void)
+{
+    return atomic_load_explicit(&count, memory_order_relaxed);
 }
 
 void pg_call_unref(pg_call_t *call)
@@ -233,7 +241,7 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
 
     if (pg_request_depth_for_call(&head.depth) < 0)
         return NULL;
-    payload = pg_payload_encode(args);
+    payload = pg_arguments_encode(op, args);
     if (payload == NULL)
         return NULL;
     call = PyMem_RawCalloc(1, sizeof(*call));
@@ -253,6 +261,7 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
         return NULL;
     }
     head.call = call->id;
+    atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
     sent =
         pg_payload_send(payload, owner, PG_HANDLER_REQUEST, &head, sizeof(head), &head.wire, NULL);
     pg_payload_unref(payload);
@@ -274,7 +283,7 @@ pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args,
     return call;
 }
 
-PyObject *pg_call_result(pg_call_t *call, bool *is_method)
+PyObject *pg_call_result(pg_call_t *call, pg_outcome_t *outcome)
 {
     gas_msg_t *msg = call->reply;
     pg_reply_head_t head;
@@ -287,8 +296,8 @@ PyObject *pg_call_result(pg_call_t *call, bool *is_method)
     }
     memcpy(&head, msg->header, sizeof(head));
     call->reply = NULL;
-    if (is_method != NULL)
-        *is_method = head.outcome == PG_OUTCOME_METHOD;
+    if (outcome != NULL)
+        *outcome = (pg_outcome_t)head.outcome;
     value = pg_payload_receive(msg, &head.wire);
     gas_msg_free(pg.job, msg);
     if (value != NULL && head.outcome == PG_OUTCOME_CANCELLED) {
@@ -308,7 +317,7 @@ PyObject *pg_call_result(pg_call_t *call, bool *is_method)
 }
 
 PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want,
-                           bool *is_method)
+                           pg_outcome_t *outcome)
 {
     PyObject *result = NULL;
     pg_call_t *call;
@@ -317,7 +326,7 @@ PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *arg
         return NULL;
     call = start(owner, op, object, args, want, false);
     if (call != NULL && pg_wait(&call->event, GAS_FOREVER) > 0)
-        result = pg_call_result(call, is_method);
+        result = pg_call_result(call, outcome);
     if (call != NULL)
         pg_call_unref(call);
     pg_leave();

@@ -27,14 +27,18 @@ typedef struct pg_request_head {
 typedef enum pg_want {
     PG_WANT_VALUE, /* the result by value; what cannot be copied as a Proxy */
     PG_WANT_COPY,  /* the result by value, or an exception */
-    PG_WANT_PROXY  /* a Proxy to the result */
+    PG_WANT_PROXY, /* a Proxy to the result */
+    PG_WANT_PLAIN  /* as PG_WANT_VALUE, but only the outcomes VALUE and ERROR: for Futures */
 } pg_want_t;
 
 typedef enum pg_outcome {
     PG_OUTCOME_VALUE,
-    PG_OUTCOME_ERROR,    /* the payload describes an exception */
-    PG_OUTCOME_METHOD,   /* an attribute that is a method: nothing travels */
-    PG_OUTCOME_CANCELLED /* the request was not started and never will be: nothing travels */
+    PG_OUTCOME_ERROR, /* the payload describes an exception */
+    /* With these nothing travels. */
+    PG_OUTCOME_METHOD,   /* an attribute that is a method */
+    PG_OUTCOME_SELF,     /* the object itself */
+    PG_OUTCOME_STOP,     /* an iterator is exhausted */
+    PG_OUTCOME_CANCELLED /* the request was not started and never will be */
 } pg_outcome_t;
 
 typedef struct pg_reply_head {
@@ -67,13 +71,18 @@ pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args,
 /*
  * What the reply says: the result, a new reference, or NULL with the exception that was raised over
  * there; CancelledError if it was cancelled. Only once it has arrived, once per call, and after
- * pg_enter(). *is_method, if not NULL, is set when the result is a method (and None is returned).
+ * pg_enter(). *outcome, if not NULL, says what the result is; for those with which nothing travels
+ * it is None.
  */
-PyObject *pg_call_result(pg_call_t *call, bool *is_method);
+PyObject *pg_call_result(pg_call_t *call, pg_outcome_t *outcome);
 
 /* pg_call_start(), wait, pg_call_result(). */
 PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want,
-                           bool *is_method);
+                           pg_outcome_t *outcome);
+
+/* How many requests this process has sent: whoever has fetched something ahead can see whether the
+ * program has asked for something since. */
+uint64_t pg_call_count(void);
 
 void pg_call_unref(pg_call_t *call);
 

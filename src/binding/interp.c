@@ -4,8 +4,17 @@
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
+#include <internal/pycore_frame.h>
 #include <internal/pycore_interp.h>
 #include <internal/pycore_runtime.h>
+#if PY_VERSION_HEX < 0x030D0000
+#define NEED_OPCODE_TABLES
+#include <internal/pycore_opcode.h>
+#elif PY_VERSION_HEX < 0x030E0000
+#define NEED_OPCODE_METADATA
+#include <internal/pycore_opcode_metadata.h>
+#endif
+#include <opcode.h>
 #pragma GCC diagnostic pop
 
 #include "interp.h"
@@ -38,3 +47,104 @@ bool pg_interp_lock_looks_free(void)
                            __ATOMIC_RELAXED) <= 0;
 #endif
 }
+
+#if PY_VERSION_HEX < 0x030E0000 && !defined(Py_GIL_DISABLED)
+
+/* The instruction that the innermost frame of this thread executes, and the code it is part of. */
+static _Py_CODEUNIT *current_instruction(PyCodeObject **code)
+{
+    PyThreadState *thread = PyThreadState_Get();
+#if PY_VERSION_HEX < 0x030D0000
+    _PyInterpreterFrame *frame = thread->cframe->current_frame;
+
+    if (frame == NULL)
+        return NULL;
+    *code = frame->f_code;
+    return frame->prev_instr;
+#else
+    _PyInterpreterFrame *frame = thread->current_frame;
+
+    if (frame == NULL || !PyCode_Check(frame->f_executable))
+        return NULL;
+    *code = (PyCodeObject *)frame->f_executable;
+    return frame->instr_ptr;
+#endif
+}
+
+static int opcode_of(_Py_CODEUNIT unit)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    return _PyOpcode_Deopt[_Py_OPCODE(unit)];
+#else
+    return _PyOpcode_Deopt[unit.op.code];
+#endif
+}
+
+static int oparg_of(_Py_CODEUNIT unit)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    return _Py_OPARG(unit);
+#else
+    return unit.op.arg;
+#endif
+}
+
+/* Opcode and argument of the running instruction; false if there is none. */
+static bool running(PyCodeObject **code, int *opcode, int *oparg)
+{
+    _Py_CODEUNIT *at = current_instruction(code);
+    _Py_CODEUNIT *first;
+
+    if (at == NULL)
+        return false;
+    first = _PyCode_CODE(*code);
+    if (at < first || at >= first + Py_SIZE(*code))
+        return false;
+    *opcode = opcode_of(*at);
+    *oparg = oparg_of(*at);
+    for (int shift = 8; shift < 32 && at > first && opcode_of(at[-1]) == EXTENDED_ARG; shift += 8)
+        *oparg |= oparg_of(*--at) << shift;
+    return true;
+}
+
+bool pg_interp_is_calling(PyObject *name)
+{
+    PyCodeObject *code;
+    int opcode, oparg;
+
+    if (!running(&code, &opcode, &oparg))
+        return false;
+#if PY_VERSION_HEX < 0x030C0000
+    if (opcode != LOAD_METHOD)
+        return false;
+#else
+    if (opcode != LOAD_ATTR || (oparg & 1) == 0)
+        return false;
+    oparg >>= 1;
+#endif
+    return oparg < PyTuple_GET_SIZE(code->co_names) &&
+           PyTuple_GET_ITEM(code->co_names, oparg) == name;
+}
+
+bool pg_interp_is_inplace(void)
+{
+    PyCodeObject *code;
+    int opcode, oparg;
+
+    return running(&code, &opcode, &oparg) && opcode == BINARY_OP && oparg >= NB_INPLACE_ADD;
+}
+
+#else
+
+bool pg_interp_is_calling(PyObject *name)
+{
+    (void)name;
+    return false;
+}
+
+bool pg_interp_is_inplace(void)
+{
+    return false;
+}
+
+#endif

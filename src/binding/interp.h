@@ -5,6 +5,8 @@
 #ifndef PYGAS_BINDING_INTERP_H
 #define PYGAS_BINDING_INTERP_H
 
+#include <Python.h>
+
 #include <stdbool.h>
 
 /* After Py_AddPendingCall(): make a main thread that runs Python code look at its pending calls at
@@ -15,5 +17,14 @@ void pg_interp_interrupt_main(void);
 /* True if nobody seems to hold the interpreter lock (a hint: it may be wrong by the time it
  * returns). Always true in a free-threaded build. Any thread, attached or not. */
 bool pg_interp_lock_looks_free(void);
+
+/* True if the running bytecode is the first half of a method call, `object.name(...)`, and has
+ * asked for the attribute `name` to call it at once. False when in doubt: always, on versions whose
+ * frames this file does not know. Attached. */
+bool pg_interp_is_calling(PyObject *name);
+
+/* True if the running bytecode is an in-place operator (`a += b`). False when in doubt. Attached.
+ */
+bool pg_interp_is_inplace(void);
 
 #endif

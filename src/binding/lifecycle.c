@@ -19,6 +19,8 @@
 #include "exports.h"
 #include "request.h"
 
+#include <unistd.h>
+
 #define LEAVE_NS (3 * (uint64_t)GAS_WAIT_SIGNALS)
 
 pg_state_t pg;
@@ -95,6 +97,17 @@ static int start_interrupted(void *arg)
     return failed;
 }
 
+/* From the launcher's key; a job of one makes up its own. */
+static uint64_t job_key(const char *spec)
+{
+    const char *key = spec != NULL ? strstr(spec, "key:") : NULL;
+    unsigned long long value;
+
+    if (key != NULL && sscanf(key, "key:%16llx", &value) == 1)
+        return value;
+    return gas_clock_now() ^ (uint64_t)getpid() << 48;
+}
+
 static gas_status_t open_job(const char *spec)
 {
     gas_job_params_t params = {
@@ -110,6 +123,7 @@ static gas_status_t open_job(const char *spec)
     params.handlers[PG_HANDLER_REPLY] = (gas_handler_t){pg_call_replied, NULL};
     params.handlers[PG_HANDLER_CANCEL] = (gas_handler_t){pg_cancel_arrived, NULL};
     params.handlers[PG_HANDLER_REFUSED] = (gas_handler_t){pg_cancel_refused, NULL};
+    pg.job_key = job_key(spec);
     pg.rank = params.boot->rank;
     pg.size = params.boot->size;
     return gas_job_start(&params, &pg.job);

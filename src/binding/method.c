@@ -49,9 +49,12 @@ static void Method_dealloc(PyObject *self)
 static PyObject *Method_call(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     method_t *method = (method_t *)self;
+    PyObject *request = PyTuple_Pack(3, method->name, args, kwargs != NULL ? kwargs : Py_None);
 
-    return pg_proxy_operate(method->proxy, PG_OP_METHOD,
-                            PyTuple_Pack(3, method->name, args, kwargs != NULL ? kwargs : Py_None));
+    /* NumPy insists on an array, and an array's own __array__ returns itself: no Proxy, then. */
+    if (PyUnicode_CompareWithASCIIString(method->name, "__array__") == 0)
+        return pg_proxy_operate_now(method->proxy, PG_OP_METHOD, request);
+    return pg_proxy_operate(method->proxy, PG_OP_METHOD, request);
 }
 
 static PyObject *Method_repr(PyObject *self)

@@ -5,6 +5,7 @@
 #include "lifecycle.h"
 #include "ops.h"
 #include "remote.h"
+#include "shape.h"
 #include "state.h"
 
 static PyObject *pg_rank(PyObject *module, PyObject *unused)
@@ -123,7 +124,17 @@ static PyMethodDef methods[] = {
     {"reduce_proxy", pg_proxy_reduce, METH_O,
      DOC("reduce_proxy($module, proxy, /)", "How a Proxy is pickled: as a reference.")},
     {"rebuild_proxy", pg_proxy_rebuild, METH_VARARGS,
-     DOC("rebuild_proxy($module, owner, id, /)", "The Proxy that a reference stands for.")},
+     DOC("rebuild_proxy($module, job, owner, id, mode, name, slots, more_slots, /)",
+         "The Proxy that a reference stands for.")},
+    {"by_ref", pg_proxy_by_ref, METH_O,
+     DOC("by_ref($module, proxy, /)", "The same object, with results by reference.")},
+    {"async_", pg_proxy_async, METH_O,
+     DOC("async_($module, proxy, /)", "The same object, with operations that return Futures.")},
+    {"items", pg_proxy_items, METH_VARARGS,
+     DOC("items($module, proxy, start, count, /)",
+         "Items `start` to `start + count` of a sequence, fewer at its end.")},
+    {"requests_sent", pg_requests_sent, METH_NOARGS,
+     DOC("requests_sent($module, /)", "How many requests this process has sent.")},
     {"config", pg_config, METH_NOARGS,
      DOC("config($module, /)",
          "The settings: a list of (name, type, value, default, help), all strings.")},
@@ -141,21 +152,6 @@ static int add_type(PyObject *module, const char *name, PyTypeObject **slot,
     return PyModule_AddObjectRef(module, name, (PyObject *)*slot);
 }
 
-/* Proxies are pickled through copyreg, which goes by their real type and asks them nothing. */
-static int register_proxy_pickling(PyObject *module)
-{
-    PyObject *copyreg = PyImport_ImportModule("copyreg");
-    PyObject *reduce = PyObject_GetAttrString(module, "reduce_proxy");
-    PyObject *done = NULL;
-
-    if (copyreg != NULL && reduce != NULL)
-        done = PyObject_CallMethod(copyreg, "pickle", "OO", pg.proxy_type, reduce);
-    Py_XDECREF(copyreg);
-    Py_XDECREF(reduce);
-    Py_XDECREF(done);
-    return done != NULL ? 0 : -1;
-}
-
 static int module_exec(PyObject *module)
 {
     if (pg.proxy_type != NULL) {
@@ -170,7 +166,7 @@ static int module_exec(PyObject *module)
         add_type(module, "Completions", &pg.completions_type, pg_completions_type_create) < 0 ||
         add_type(module, "Encoded", &pg.encoded_type, pg_encoded_type_create) < 0)
         return -1;
-    return register_proxy_pickling(module);
+    return pg_shapes_init(module);
 }
 
 static PyModuleDef_Slot module_slots[] = {

@@ -1,17 +1,27 @@
+/* Operations: attributes, items, calls, and the table. Operators are in operators.c. */
 #include "ops.h"
 
-/* The type of `object().__str__`, which has no name in the C interface. */
-static PyObject *method_wrapper_type;
+#include "operators.h"
+#include "proxy.h"
+
+static struct {
+    PyObject *method_wrapper_type; /* of `object().__str__`, which has no name in the C interface */
+    PyObject *copy, *deepcopy;
+} ops;
 
 int pg_ops_init(void)
 {
     PyObject *types = PyImport_ImportModule("types");
+    PyObject *copy = PyImport_ImportModule("copy");
 
-    if (types == NULL)
-        return -1;
-    method_wrapper_type = PyObject_GetAttrString(types, "MethodWrapperType");
-    Py_DECREF(types);
-    return method_wrapper_type != NULL ? 0 : -1;
+    if (types != NULL && copy != NULL) {
+        ops.method_wrapper_type = PyObject_GetAttrString(types, "MethodWrapperType");
+        ops.copy = PyObject_GetAttrString(copy, "copy");
+        ops.deepcopy = PyObject_GetAttrString(copy, "deepcopy");
+    }
+    Py_XDECREF(types);
+    Py_XDECREF(copy);
+    return ops.method_wrapper_type && ops.copy && ops.deepcopy ? 0 : -1;
 }
 
 static PyObject *none_if(int failed)
@@ -53,6 +63,20 @@ static PyObject *op_getitem(PyObject *object, PyObject *args)
     return PyObject_GetItem(object, ARG(0));
 }
 
+/* The item at a position, as C code asks for it: a negative one was counted from the end already.
+ */
+static PyObject *op_item(PyObject *object, PyObject *args)
+{
+    PySequenceMethods *methods = Py_TYPE(object)->tp_as_sequence;
+    Py_ssize_t index = PyNumber_AsSsize_t(ARG(0), PyExc_IndexError);
+
+    if (index == -1 && PyErr_Occurred())
+        return NULL;
+    if (methods == NULL || methods->sq_item == NULL)
+        return PyObject_GetItem(object, ARG(0));
+    return methods->sq_item(object, index);
+}
+
 static PyObject *op_setitem(PyObject *object, PyObject *args)
 {
     return none_if(PyObject_SetItem(object, ARG(0), ARG(1)));
@@ -68,12 +92,62 @@ static PyObject *op_call(PyObject *object, PyObject *args)
     return call(object, ARG(0), ARG(1));
 }
 
+/* True for texts and numbers: their methods keep nothing of their arguments and insist on types, so
+ * they get values instead of Proxies. */
+static bool is_plain(PyObject *object)
+{
+    return PyUnicode_CheckExact(object) || PyBytes_CheckExact(object) ||
+           PyByteArray_CheckExact(object) || PyLong_CheckExact(object) ||
+           PyFloat_CheckExact(object) || PyComplex_CheckExact(object);
+}
+
+/* A tuple with values in place of its Proxies. */
+static PyObject *tuple_of_values(PyObject *args)
+{
+    PyObject *values = PyTuple_New(PyTuple_GET_SIZE(args));
+
+    for (Py_ssize_t i = 0; values != NULL && i < PyTuple_GET_SIZE(args); i++) {
+        PyObject *value = pg_operand(PyTuple_GET_ITEM(args, i), true);
+
+        if (value == NULL)
+            Py_CLEAR(values);
+        else
+            PyTuple_SET_ITEM(values, i, value);
+    }
+    return values;
+}
+
+/* A dict likewise. */
+static PyObject *dict_of_values(PyObject *kwargs)
+{
+    PyObject *values = PyDict_New(), *name, *argument;
+    Py_ssize_t position = 0;
+
+    while (values != NULL && PyDict_Next(kwargs, &position, &name, &argument)) {
+        PyObject *value = pg_operand(argument, true);
+
+        if (value == NULL || PyDict_SetItem(values, name, value) < 0)
+            Py_CLEAR(values);
+        Py_XDECREF(value);
+    }
+    return values;
+}
+
 static PyObject *op_method(PyObject *object, PyObject *args)
 {
+    bool plain = is_plain(object) && PyTuple_Check(ARG(1));
     PyObject *method = PyObject_GetAttr(object, ARG(0));
-    PyObject *result = method != NULL ? call(method, ARG(1), ARG(2)) : NULL;
+    PyObject *arguments, *kwargs, *result = NULL;
 
-    Py_XDECREF(method);
+    if (method == NULL)
+        return NULL;
+    arguments = plain ? tuple_of_values(ARG(1)) : Py_NewRef(ARG(1));
+    kwargs = plain && PyDict_Check(ARG(2)) ? dict_of_values(ARG(2)) : Py_NewRef(ARG(2));
+    if (arguments != NULL && kwargs != NULL)
+        result = call(method, arguments, kwargs);
+    Py_XDECREF(arguments);
+    Py_XDECREF(kwargs);
+    Py_DECREF(method);
     return result;
 }
 
@@ -87,8 +161,10 @@ static PyObject *op_len(PyObject *object, PyObject *args)
 
 static PyObject *op_contains(PyObject *object, PyObject *args)
 {
-    int found = PySequence_Contains(object, ARG(0));
+    PyObject *item = pg_operand(ARG(0), is_plain(object));
+    int found = item != NULL ? PySequence_Contains(object, item) : -1;
 
+    Py_XDECREF(item);
     return found < 0 ? NULL : PyBool_FromLong(found);
 }
 
@@ -105,19 +181,7 @@ static PyObject *op_hash(PyObject *object, PyObject *args)
     Py_hash_t hash = PyObject_Hash(object);
 
     (void)args;
-    return hash == -1 ? NULL : PyLong_FromSsize_t(hash);
-}
-
-static PyObject *op_compare(PyObject *object, PyObject *args)
-{
-    long how = PyLong_AsLong(ARG(1));
-
-    if (how < Py_LT || how > Py_GE) {
-        if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_TypeError, "no such comparison");
-        return NULL;
-    }
-    return PyObject_RichCompare(object, ARG(0), (int)how);
+    return hash == -1 && PyErr_Occurred() ? NULL : PyLong_FromSsize_t(hash);
 }
 
 static PyObject *op_str(PyObject *object, PyObject *args)
@@ -130,6 +194,57 @@ static PyObject *op_repr(PyObject *object, PyObject *args)
 {
     (void)args;
     return PyObject_Repr(object);
+}
+
+static PyObject *op_dir(PyObject *object, PyObject *args)
+{
+    (void)args;
+    return PyObject_Dir(object);
+}
+
+static PyObject *op_format(PyObject *object, PyObject *args)
+{
+    return PyObject_Format(object, ARG(0));
+}
+
+/* A special method as the interpreter looks it up: in the class, not in the instance. */
+static PyObject *op_special(PyObject *object, PyObject *args)
+{
+    PyObject *function, *bound, *result;
+    descrgetfunc get;
+
+    if (!PyUnicode_Check(ARG(0)) || !PyTuple_Check(ARG(1))) {
+        PyErr_SetString(PyExc_TypeError, "a special method needs a name and a tuple");
+        return NULL;
+    }
+    function = _PyType_Lookup(Py_TYPE(object), ARG(0));
+    if (function == NULL)
+        return PyErr_Format(PyExc_TypeError, "'%.200s' object has no %U()",
+                            Py_TYPE(object)->tp_name, ARG(0));
+    Py_INCREF(function);
+    get = Py_TYPE(function)->tp_descr_get;
+    bound = get != NULL ? get(function, object, (PyObject *)Py_TYPE(object)) : Py_NewRef(function);
+    Py_DECREF(function);
+    result = bound != NULL ? PyObject_CallObject(bound, ARG(1)) : NULL;
+    Py_XDECREF(bound);
+    return result;
+}
+
+static PyObject *op_next(PyObject *object, PyObject *args)
+{
+    (void)args;
+    if (!PyIter_Check(object))
+        return PyErr_Format(PyExc_TypeError, "'%.200s' object is not an iterator",
+                            Py_TYPE(object)->tp_name);
+    return Py_TYPE(object)->tp_iternext(object);
+}
+
+/* A copy, shallow or (argument true) deep. */
+static PyObject *op_copy(PyObject *object, PyObject *args)
+{
+    int deep = PyObject_IsTrue(ARG(0));
+
+    return deep < 0 ? NULL : PyObject_CallOneArg(deep ? ops.deepcopy : ops.copy, object);
 }
 
 static PyObject *op_resolve(PyObject *object, PyObject *args)
@@ -165,19 +280,6 @@ PyObject *pg_op_evaluate(pg_op_t op, PyObject *object, PyObject *args)
     return rows[op].evaluate(object, args);
 }
 
-bool pg_op_is_bound(PyObject *value)
-{
-    PyObject *self = NULL;
-
-    if (PyMethod_Check(value))
-        self = PyMethod_GET_SELF(value);
-    else if (PyCFunction_Check(value))
-        self = PyCFunction_GET_SELF(value);
-    else if ((PyObject *)Py_TYPE(value) == method_wrapper_type)
-        return true;
-    return self != NULL && !PyModule_Check(self) && !PyType_Check(self);
-}
-
 bool pg_op_is_method_of(PyObject *object, PyObject *value)
 {
     PyObject *self;
@@ -189,6 +291,28 @@ bool pg_op_is_method_of(PyObject *object, PyObject *value)
     else if (PyCFunction_Check(value))
         self = PyCFunction_GET_SELF(value);
     else
-        return (PyObject *)Py_TYPE(value) == method_wrapper_type;
+        return (PyObject *)Py_TYPE(value) == ops.method_wrapper_type;
     return self == object || self == (PyObject *)Py_TYPE(object);
+}
+
+bool pg_op_is_reference(PyObject *result)
+{
+    if (PyCFunction_Check(result)) {
+        PyObject *self = PyCFunction_GET_SELF(result);
+
+        return self != NULL && !PyModule_Check(self) && !PyType_Check(self);
+    }
+    if (PyMethod_Check(result))
+        return !PyType_Check(PyMethod_GET_SELF(result));
+    return (PyObject *)Py_TYPE(result) == ops.method_wrapper_type || PyModule_Check(result) ||
+           PyIter_Check(result);
+}
+
+bool pg_op_is_self(PyObject *object, PyObject *result)
+{
+    return result == object && result != NULL && !PyLong_CheckExact(result) &&
+           !PyFloat_CheckExact(result) && !PyUnicode_CheckExact(result) &&
+           !PyBytes_CheckExact(result) && !PyTuple_CheckExact(result) &&
+           !PyFrozenSet_CheckExact(result) && !PyComplex_CheckExact(result) &&
+           !PyBool_Check(result) && !Py_IS_TYPE(result, &PyRange_Type) && result != Py_None;
 }

@@ -3,33 +3,69 @@
  *
  * It has no public attributes or methods of its own: everything that is asked of it is asked of the
  * object. Where the object lives on this rank, operations go straight to it; elsewhere they travel.
+ * Its type is the one of its object's shape (shape.h).
  */
 #ifndef PYGAS_BINDING_PROXY_H
 #define PYGAS_BINDING_PROXY_H
 
+#include "shape.h"
 #include "state.h"
+
+/* What becomes of results. */
+typedef enum pg_mode {
+    PG_MODE_VALUE,     /* by value, else by reference */
+    PG_MODE_REFERENCE, /* by_ref(): Proxies of this mode */
+    PG_MODE_ASYNC,     /* async_(): Futures */
+    PG_MODE_COUNT
+} pg_mode_t;
 
 typedef struct pg_proxy {
     PyObject_HEAD int owner;
+    pg_mode_t mode;
     uint64_t id;      /* in the owner's exports; on the owner only once somebody else may have it */
     PyObject *object; /* the object itself on its owner, else NULL */
+    const pg_shape_t *shape;
     PyObject *weak_references;
 } pg_proxy_t;
 
-#define PG_PROXY_CHECK(object) Py_IS_TYPE(object, pg.proxy_type)
+#define PG_PROXY_CHECK(object) PyObject_TypeCheck(object, pg.proxy_type)
 
 /* A Proxy to an object of this rank. NULL with an exception. */
 PyObject *pg_proxy_new_local(PyObject *object);
 
-/* The Proxy that (owner, id) on the wire stands for. NULL with an exception. */
-PyObject *pg_proxy_from_wire(int owner, uint64_t id);
+/* The Proxy that a reference from the wire stands for. NULL with an exception. */
+PyObject *pg_proxy_from_wire(int owner, uint64_t id, const pg_shape_t *shape, pg_mode_t mode);
 
-/* What stands for `proxy` on the wire; exports the object if it is not yet. -1 with an exception.
+/* The id of the object in its owner's exports; exports it if it is not yet. -1 with an exception.
  */
-int pg_proxy_to_wire(pg_proxy_t *proxy, int *owner, uint64_t *id);
+int pg_proxy_export(pg_proxy_t *proxy);
 
-/* `op` on the proxy's object, wherever it is. Steals `args`, which may be NULL (an exception is set
- * then). A new reference, or NULL with an exception. */
+/* The same reference with another mode. NULL with an exception. */
+PyObject *pg_proxy_with_mode(pg_proxy_t *proxy, pg_mode_t mode);
+
+/* True if an operation goes straight to the object. */
+static inline bool pg_proxy_is_direct(const pg_proxy_t *proxy)
+{
+    return proxy->object != NULL && proxy->mode == PG_MODE_VALUE;
+}
+
+/*
+ * `op` on the proxy's object, wherever it is, with the result that the mode asks for. Steals
+ * `args`, which may be NULL (an exception is set then). A new reference, or NULL with an exception;
+ * NULL without one: an iterator is exhausted. A result that is the object itself is the proxy
+ * itself.
+ */
 PyObject *pg_proxy_operate(pg_proxy_t *proxy, int op, PyObject *args);
+
+/* What an operation that was done directly returned (NULL: an exception): the proxy itself if that
+ * is its object. Steals `result`. */
+PyObject *pg_proxy_own(pg_proxy_t *proxy, PyObject *result);
+
+/* The object itself on its owner, elsewhere a copy. A new reference, or NULL with an exception. */
+PyObject *pg_proxy_referent(pg_proxy_t *proxy);
+
+/* The same for operations whose result the interpreter insists on (a length, a truth, a text): by
+ * value in every mode; TypeError for async_(). */
+PyObject *pg_proxy_operate_now(pg_proxy_t *proxy, int op, PyObject *args);
 
 #endif

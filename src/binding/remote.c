@@ -130,30 +130,83 @@ PyObject *pg_proxy_resolve(PyObject *module, PyObject *object)
     return copy;
 }
 
+PyObject *pg_proxy_by_ref(PyObject *module, PyObject *object)
+{
+    pg_proxy_t *proxy = as_proxy(object);
+
+    (void)module;
+    return proxy != NULL ? pg_proxy_with_mode(proxy, PG_MODE_REFERENCE) : NULL;
+}
+
+PyObject *pg_proxy_async(PyObject *module, PyObject *object)
+{
+    pg_proxy_t *proxy = as_proxy(object);
+
+    (void)module;
+    return proxy != NULL ? pg_proxy_with_mode(proxy, PG_MODE_ASYNC) : NULL;
+}
+
+PyObject *pg_proxy_items(PyObject *module, PyObject *args)
+{
+    PyObject *object, *start, *count;
+    pg_proxy_t *proxy;
+
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OOO:items", &object, &start, &count))
+        return NULL;
+    proxy = as_proxy(object);
+    return proxy != NULL ? pg_proxy_operate(proxy, PG_OP_ITEMS, PyTuple_Pack(2, start, count))
+                         : NULL;
+}
+
+PyObject *pg_requests_sent(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(pg_call_count());
+}
+
 PyObject *pg_proxy_reduce(PyObject *module, PyObject *object)
 {
     pg_proxy_t *proxy = as_proxy(object);
     PyObject *rebuild;
-    uint64_t id;
-    int owner;
 
-    if (proxy == NULL || pg_require_job() < 0 || pg_proxy_to_wire(proxy, &owner, &id) < 0)
+    if (proxy == NULL || pg_require_job() < 0 || pg_proxy_export(proxy) < 0)
         return NULL;
     rebuild = PyObject_GetAttrString(module, "rebuild_proxy");
     if (rebuild == NULL)
         return NULL;
-    return Py_BuildValue("N(iK)", rebuild, owner, (unsigned long long)id);
+    return Py_BuildValue("N(KiKisKK)", rebuild, (unsigned long long)pg.job_key, proxy->owner,
+                         (unsigned long long)proxy->id, (int)proxy->mode, proxy->shape->name,
+                         (unsigned long long)proxy->shape->slots[0],
+                         (unsigned long long)proxy->shape->slots[1]);
 }
 
 PyObject *pg_proxy_rebuild(PyObject *module, PyObject *args)
 {
-    unsigned long long id;
-    int owner;
+    unsigned long long key, id, slots[PG_SHAPE_WORDS];
+    const pg_shape_t *shape;
+    const char *name;
+    int owner, mode;
 
     (void)module;
-    if (!PyArg_ParseTuple(args, "iK:rebuild_proxy", &owner, &id) || pg_require_job() < 0)
+    if (!PyArg_ParseTuple(args, "KiKisKK:rebuild_proxy", &key, &owner, &id, &mode, &name, &slots[0],
+                          &slots[1]) ||
+        pg_require_job() < 0)
         return NULL;
-    return pg_proxy_from_wire(owner, id);
+    if (key != pg.job_key) {
+        PyErr_Format(PyExc_ReferenceError,
+                     "this is a Proxy to a %s of another job, which cannot be reached from here: "
+                     "save a copy (pygas.resolve) instead of the Proxy",
+                     name);
+        return NULL;
+    }
+    if (mode < 0 || mode >= PG_MODE_COUNT) {
+        PyErr_SetString(PyExc_ValueError, "a malformed reference to a shared object");
+        return NULL;
+    }
+    shape = pg_shape_get(name, (const uint64_t[PG_SHAPE_WORDS]){slots[0], slots[1]});
+    return shape != NULL ? pg_proxy_from_wire(owner, id, shape, (pg_mode_t)mode) : NULL;
 }
 
 /* ---- the whole job ---- */

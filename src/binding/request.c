@@ -1,5 +1,6 @@
 #include "request.h"
 
+#include "arguments.h"
 #include "call.h"
 #include "cancel.h"
 #include "compat.h"
@@ -87,13 +88,6 @@ static void reply_exception(int destination, uint64_t call)
     Py_DECREF(exception);
 }
 
-/* True if the exception that is set says that an object cannot be copied, so that a Proxy to it is
- * the answer. */
-static bool cannot_copy(void)
-{
-    return PyErr_ExceptionMatches(PyExc_Exception) && !PyErr_ExceptionMatches(PyExc_MemoryError);
-}
-
 static int reply_proxy(int destination, uint64_t call, PyObject *result)
 {
     PyObject *proxy = pg_proxy_new_local(result);
@@ -106,26 +100,61 @@ static int reply_proxy(int destination, uint64_t call, PyObject *result)
     return sent;
 }
 
+/* What to send instead of a result that cannot be copied as a whole. A new reference. */
+static PyObject *substitute(pg_op_t op, PyObject *result)
+{
+    PyObject *items, *plan;
+
+    if (op == PG_OP_ITEMS)
+        return pg_copyable_items(result);
+    if (op != PG_OP_ITER || !PyTuple_CheckExact(result))
+        return pg_proxy_new_local(result);
+    items = pg_copyable_items(PyTuple_GET_ITEM(result, 1));
+    plan = items != NULL ? PySequence_List(result) : NULL;
+    if (plan != NULL && PyList_SetItem(plan, 1, Py_NewRef(items)) == 0)
+        Py_SETREF(plan, PyList_AsTuple(plan));
+    Py_XDECREF(items);
+    return plan;
+}
+
+/* How a result is to travel: *travels is what is copied, borrowed; NULL: a Proxy to the result. */
+static pg_outcome_t classify(const pg_request_head_t *head, PyObject *object, PyObject *result,
+                             PyObject **travels)
+{
+    bool plain = head->want == PG_WANT_PLAIN;
+
+    *travels = Py_None;
+    if (pg_op_is_self(object, result) && head->want != PG_WANT_COPY && !plain)
+        return PG_OUTCOME_SELF;
+    if (head->op == PG_OP_GETATTR && !plain && pg_op_is_method_of(object, result))
+        return PG_OUTCOME_METHOD;
+    *travels = result;
+    if (head->want == PG_WANT_COPY)
+        return PG_OUTCOME_VALUE;
+    if (head->want == PG_WANT_PROXY || pg_op_is_reference(result) ||
+        (plain && pg_op_is_self(object, result)))
+        *travels = NULL;
+    return PG_OUTCOME_VALUE;
+}
+
 static int reply_result(int destination, const pg_request_head_t *head, PyObject *object,
                         PyObject *result)
 {
-    pg_payload_t *payload;
+    PyObject *travels;
+    pg_outcome_t outcome = classify(head, object, result, &travels);
     int sent;
 
-    if (head->op == PG_OP_GETATTR && pg_op_is_method_of(object, result))
-        return reply_object(destination, head->call, PG_OUTCOME_METHOD, Py_None);
-    if (head->want == PG_WANT_PROXY ||
-        (head->want == PG_WANT_VALUE && (PyModule_Check(result) || pg_op_is_bound(result))))
+    if (travels == NULL)
         return reply_proxy(destination, head->call, result);
-    payload = pg_payload_encode(result);
-    if (payload == NULL) {
-        if (head->want == PG_WANT_COPY || !cannot_copy())
-            return -1;
-        PyErr_Clear();
-        return reply_proxy(destination, head->call, result);
-    }
-    sent = send_reply(destination, head->call, PG_OUTCOME_VALUE, payload);
-    pg_payload_unref(payload);
+    sent = reply_object(destination, head->call, outcome, travels);
+    if (sent >= 0 || head->want == PG_WANT_COPY || !pg_cannot_copy())
+        return sent;
+    PyErr_Clear();
+    travels = substitute(head->op, result);
+    if (travels == NULL)
+        return -1;
+    sent = reply_object(destination, head->call, PG_OUTCOME_VALUE, travels);
+    Py_DECREF(travels);
     return sent;
 }
 
@@ -144,8 +173,14 @@ static void serve(gas_msg_t *msg)
             goto out;
     }
     result = pg_op_evaluate(head.op, object, args);
-    if (result != NULL && reply_result(msg->source, &head, object, result) < 0)
+    if (result == NULL && !PyErr_Occurred()) { /* an iterator is exhausted */
+        if (head.want == PG_WANT_PLAIN)
+            PyErr_SetNone(PyExc_StopIteration);
+        else if (reply_object(msg->source, head.call, PG_OUTCOME_STOP, Py_None) >= 0)
+            result = Py_NewRef(Py_None);
+    } else if (result != NULL && reply_result(msg->source, &head, object, result) < 0) {
         Py_CLEAR(result);
+    }
 out:
     if (result == NULL)
         reply_exception(msg->source, head.call);

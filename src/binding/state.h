@@ -33,6 +33,7 @@ typedef struct pg_state {
     atomic_int phase; /* a pg_phase_t */
     gas_job_t
         *job; /* valid while RUNNING; in a forked child it is the parent's: not to be touched */
+    uint64_t job_key; /* the same on all ranks of a job, different in others */
     int rank;
     int size;
     atomic_uint users; /* threads between pg_enter() and pg_leave() */

@@ -1,0 +1,61 @@
+/*
+ * Shapes: what a class can do, and the Proxy types that mirror it.
+ *
+ * A Proxy must be callable exactly if its object is, iterable exactly if its object is, and so on:
+ * callable(), isinstance(p, collections.abc.Sized) and the interpreter's own error messages ask the
+ * type. So the type of a Proxy is a subtype of pygas.Proxy with just the slots (slots.def) that the
+ * object's class has, and with the class's name. Shapes and their types are made once for each name
+ * and set of slots, and live as long as the process.
+ */
+#ifndef PYGAS_BINDING_SHAPE_H
+#define PYGAS_BINDING_SHAPE_H
+
+#include "state.h"
+
+/* A bit for each row of slots.def, the in-place slots of BINARY rows after their row. */
+typedef enum pg_slot {
+#define BINARY(slot, name, function, inplace, inplace_function) PG_SLOT_##slot, PG_SLOT_##inplace,
+#define UNARY(slot, function) PG_SLOT_##slot,
+#define SEQUENCE(slot, function) PG_SLOT_##slot,
+#define OTHER(slot, function) PG_SLOT_##slot,
+#define SPECIAL(name) PG_SLOT_##name,
+#include "slots.def"
+    PG_SLOT_CONCAT_ONLY, /* a sequence that is no number: + is sq_concat */
+    PG_SLOT_HASHABLE,    /* instances can be hashed */
+    PG_SLOT_SEQUENCE,    /* a sequence to the match statement */
+    PG_SLOT_MAPPING,     /* a mapping to it */
+    PG_SLOT_COUNT
+} pg_slot_t;
+
+#define PG_SHAPE_WORDS 2 /* 64 bits each, for PG_SLOT_COUNT bits */
+
+typedef struct pg_shape {
+    uint64_t slots[PG_SHAPE_WORDS];
+    const char *name; /* of the class, as the interpreter shows it in messages (tp_name) */
+    PyTypeObject *type;
+} pg_shape_t;
+
+static inline bool pg_shape_has(const pg_shape_t *shape, pg_slot_t slot)
+{
+    return (shape->slots[slot / 64] >> (slot % 64) & 1) != 0;
+}
+
+/* True for classes that C code made and the program cannot change: their operators know what to do
+ * with the types they know, and with nothing else. */
+static inline bool pg_type_is_builtin(PyTypeObject *type)
+{
+    return (!PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) ||
+            PyType_HasFeature(type, Py_TPFLAGS_IMMUTABLETYPE)) &&
+           !PyType_IsSubtype(type, pg.proxy_type);
+}
+
+int pg_shapes_init(PyObject *module);
+
+/* The shape of an object's class as it is now. Lives as long as the process. NULL with an
+ * exception. */
+const pg_shape_t *pg_shape_of(PyObject *object);
+
+/* The shape that came over the wire. NULL with an exception. */
+const pg_shape_t *pg_shape_get(const char *name, const uint64_t slots[PG_SHAPE_WORDS]);
+
+#endif

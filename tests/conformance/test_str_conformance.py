@@ -1,0 +1,32 @@
+"""CPython's tests of strings, on Proxies. Arguments are Proxies, too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import remote
+
+STR = {"test_bug1001011": remote.EXACT_TYPE, "test_fixtype": remote.EXACT_TYPE}
+
+
+@pytest.mark.ranks(2, timeout=300)
+def test_str() -> None:
+    tests = remote.load("test.test_str") or remote.load("test.test_unicode")
+    if tests is None:
+        return
+
+    class Str(getattr(tests, "StrTest", None) or tests.UnicodeTest):
+        type2test = remote.Remote(str)
+
+        def fixtype(self, obj: Any) -> Any:
+            if isinstance(obj, tuple):  # of arguments; those inside of lists and tuples stay local
+                return tuple(self.type2test(x) if isinstance(x, str) else x for x in obj)
+            return self.type2test(obj) if isinstance(obj, str) else obj
+
+        def checkequalnofix(self, result: Any, obj: Any, methodname: str, *args: Any) -> None:
+            realresult = getattr(self.fixtype(obj), methodname)(*args)
+            self.assertEqual(realresult, result)
+            self.assertIs(type(realresult), type(result))
+
+    remote.check({Str: STR})
