@@ -17,6 +17,7 @@
 #include "call.h"
 #include "cancel.h"
 #include "exports.h"
+#include "ping.h"
 #include "request.h"
 
 #include <unistd.h>
@@ -123,6 +124,7 @@ static gas_status_t open_job(const char *spec)
     params.handlers[PG_HANDLER_REPLY] = (gas_handler_t){pg_call_replied, NULL};
     params.handlers[PG_HANDLER_CANCEL] = (gas_handler_t){pg_cancel_arrived, NULL};
     params.handlers[PG_HANDLER_REFUSED] = (gas_handler_t){pg_cancel_refused, NULL};
+    params.handlers[PG_HANDLER_PING] = (gas_handler_t){pg_ping_arrived, NULL};
     pg.job_key = job_key(spec);
     pg.rank = params.boot->rank;
     pg.size = params.boot->size;

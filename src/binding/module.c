@@ -4,6 +4,7 @@
 #include "exports.h"
 #include "lifecycle.h"
 #include "ops.h"
+#include "ping.h"
 #include "remote.h"
 #include "shape.h"
 #include "state.h"
@@ -98,6 +99,9 @@ static PyMethodDef methods[] = {
      DOC("barrier($module, /)", "Wait until every rank is in the barrier. Collective.")},
     {"progress", pg_progress, METH_NOARGS,
      DOC("progress($module, /)", "Run the requests that have arrived. Does not wait for more.")},
+    {"ping", pg_ping, METH_VARARGS,
+     DOC("ping($module, rank, count, gap, /)", "Time `count` round trips of a bare active message, "
+                                               "in seconds; sleep `gap` s before each.")},
     {"encode", pg_encode, METH_O,
      DOC("encode($module, object, /)", "The object in the form in which it travels.")},
     {"post", pg_post, METH_VARARGS,

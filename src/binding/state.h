@@ -20,6 +20,7 @@
 #define PG_HANDLER_REPLY (GAS_HANDLER_USER + 1)
 #define PG_HANDLER_CANCEL (GAS_HANDLER_USER + 2)
 #define PG_HANDLER_REFUSED (GAS_HANDLER_USER + 3)
+#define PG_HANDLER_PING (GAS_HANDLER_USER + 4)
 
 typedef enum pg_phase {
     PG_BEFORE, /* the job has not been started */

@@ -1,0 +1,38 @@
+"""``pygas bench``: one subcommand for each benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import NamedTuple
+
+
+class Benchmark(NamedTuple):
+    """A benchmark: its name, one line of help, and the module that has ``configure`` and ``main``."""
+
+    name: str
+    help: str
+    module: str
+
+
+BENCHMARKS = (
+    Benchmark(
+        "call", "operations on a Proxy, against the conduit's round trip", "pygas.bench.call"
+    ),
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add a subcommand for each benchmark."""
+    subparsers = parser.add_subparsers(metavar="benchmark", required=True)
+    for benchmark in BENCHMARKS:
+        subparser = subparsers.add_parser(benchmark.name, help=benchmark.help)
+        module = importlib.import_module(benchmark.module)
+        module.configure(subparser)
+        subparser.set_defaults(benchmark=module)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the chosen benchmark."""
+    code: int = args.benchmark.main(args)
+    return code

@@ -1,0 +1,1 @@
+"""The same measurements with other libraries, where those are installed."""

@@ -1,0 +1,14 @@
+/* The conduit's raw round trip, for benchmarks: an active message that is answered in its handler.
+ */
+#ifndef PYGAS_BINDING_PING_H
+#define PYGAS_BINDING_PING_H
+
+#include "state.h"
+
+/* Function of the module; see its docstring. */
+PyObject *pg_ping(PyObject *module, PyObject *args);
+
+/* The handler of pings and of their answers. */
+void pg_ping_arrived(gas_job_t *job, gas_msg_t *msg, void *arg);
+
+#endif
