@@ -168,11 +168,13 @@ def test_results_nobody_waits_for() -> None:
 
 @pytest.mark.ranks(2)
 def test_a_large_argument_of_a_failing_request() -> None:
+    core = pygas._job.core()
+    job, _, _, *shape = core.reduce_proxy(pygas.Proxy({}))[1]
     for _ in range(10):
         with pytest.raises(TypeError, match="unexpected keyword"):
             neighbour().call(same, np.ones(500_000), wrong=np.ones(500_000))
         with pytest.raises(ReferenceError):
-            pygas._job.core().rebuild_proxy(1 - pygas.MYTHREAD, 999).update(np.ones(500_000))
+            core.rebuild_proxy(job, 1 - pygas.MYTHREAD, 999, *shape).update(np.ones(500_000))
     pygas.barrier()
 
 
