@@ -333,7 +333,14 @@ PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *arg
     return result;
 }
 
-void pg_calls_end(void)
+static atomic_bool ending;
+
+bool pg_calls_are_ending(void)
+{
+    return atomic_load(&ending);
+}
+
+static void end_all(void)
 {
     for (uint32_t i = 0;; i++) {
         pg_call_t *call = NULL;
@@ -356,6 +363,13 @@ void pg_calls_end(void)
                 pg_call_unref(call);
         }
     }
+}
+
+void pg_calls_end(void)
+{
+    atomic_store(&ending, true);
+    end_all();
+    atomic_store(&ending, false);
 }
 
 void pg_calls_after_fork(void)

@@ -105,6 +105,9 @@ pg_call_t *pg_call_find(uint64_t id);
  * for them gets the exception of pg_require_job(). */
 void pg_calls_end(void);
 
+/* True inside pg_calls_end(): what fails now fails because the job is over. */
+bool pg_calls_are_ending(void);
+
 /* In a forked child, where another thread of the rank may have held a lock. */
 void pg_calls_after_fork(void);
 

@@ -67,6 +67,8 @@ static void settle(pg_future_t *future, PyObject *value, PyObject *exception)
 {
     pg_callbacks_t callbacks;
 
+    if (pg_calls_are_ending())
+        atomic_store(&future->retrieved, true); /* nothing that the program could have asked for */
     future->value = value;
     future->exception = exception;
     future->cancelled = value == NULL && exception == NULL;
