@@ -15,8 +15,8 @@ typedef struct gas_loopback_options {
     int defer_landing;    /* bulk_receive's `done` comes in a later poll, not before the return */
     unsigned fail_every;  /* every so many a bulk_receive fails, on both sides */
     unsigned busy_every;  /* every so many an arm answers BUSY for no reason */
-    size_t segment_max;   /* a larger segment finds no memory */
     unsigned early_every; /* every so many a sleep returns at once */
+    size_t segment_max;   /* a larger segment finds no memory; 0: there is no limit */
 } gas_loopback_options_t;
 
 /* A hub for `size` ranks; it outlives their conduits. NULL without memory or descriptors. */

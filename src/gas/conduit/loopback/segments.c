@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-gas_status_t loopback_segment_create(gas_conduit_t *conduit, size_t size, void **base,
-                                            void **key, size_t *key_length)
+gas_status_t loopback_segment_create(gas_conduit_t *conduit, size_t size, void **base, void **key,
+                                     size_t *key_length)
 {
     loopback_t *self = (loopback_t *)conduit;
     int rank = self->params.boot->rank;
@@ -41,7 +41,7 @@ static char *segment_of(loopback_t *self, int rank)
 }
 
 gas_status_t loopback_segment_open(gas_conduit_t *conduit, int rank, const void *key,
-                                          size_t key_length, gas_remote_t *remote)
+                                   size_t key_length, gas_remote_t *remote)
 {
     if (key_length != sizeof(int) || memcmp(key, &rank, sizeof(rank)) != 0)
         return gas_error(GAS_ERR_PROTOCOL, "that is not the key of rank %d", rank);
@@ -63,8 +63,8 @@ static gas_status_t over_later(loopback_t *self, gas_done_fn done, void *arg)
     return GAS_OK;
 }
 
-gas_status_t loopback_put(gas_conduit_t *conduit, int rank, size_t offset,
-                                 const void *source, size_t length, gas_done_fn done, void *arg)
+gas_status_t loopback_put(gas_conduit_t *conduit, int rank, size_t offset, const void *source,
+                          size_t length, gas_done_fn done, void *arg)
 {
     loopback_t *self = (loopback_t *)conduit;
 
@@ -73,7 +73,7 @@ gas_status_t loopback_put(gas_conduit_t *conduit, int rank, size_t offset,
 }
 
 gas_status_t loopback_get(gas_conduit_t *conduit, int rank, size_t offset, void *landing,
-                                 size_t length, gas_done_fn done, void *arg)
+                          size_t length, gas_done_fn done, void *arg)
 {
     loopback_t *self = (loopback_t *)conduit;
 

@@ -33,8 +33,28 @@ static gas_status_t worker_error(ucs_status_t ucs)
     return ucx_shm_error(GAS_ERR_TRANSPORT, what, WORKER_SHM);
 }
 
+/* True if a transport in use does put and get in hardware. UCX 1.13 tells this to people only. */
+static bool has_rdma(ucp_context_h context)
+{
+    static const char *const transports[] = {" rc_", " dc_", " ugni_rdma"};
+    char *text = NULL;
+    size_t length;
+    FILE *stream = open_memstream(&text, &length);
+    bool found = false;
+
+    if (stream == NULL)
+        return false;
+    ucp_context_print_info(context, stream);
+    fclose(stream);
+    for (size_t i = 0; text != NULL && i < sizeof(transports) / sizeof(transports[0]); i++)
+        found = found || strstr(text, transports[i]) != NULL;
+    free(text);
+    return found;
+}
+
 static gas_status_t open_context(ucx_conduit_t *self)
 {
+    bool forced, wanted;
     ucp_config_t *config;
     ucp_params_t params;
     ucs_status_t ucs = ucp_config_read(NULL, NULL, &config);
@@ -51,9 +71,10 @@ static gas_status_t open_context(ucx_conduit_t *self)
     memset(&params, 0, sizeof(params));
     params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_ESTIMATED_NUM_EPS;
     params.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
-    /* Only for those who ask: it makes UCX set up more per endpoint, and one host has pointers. */
-    self->rdma = strcmp(self->params.config->one_sided, "rdma") == 0;
-    if (self->rdma)
+    /* One host has pointers; what UCX would set up for RMA nobody would use. */
+    forced = strcmp(self->params.config->one_sided, "rdma") == 0;
+    wanted = !self->params.boot->one_host && strcmp(self->params.config->one_sided, "auto") == 0;
+    if (forced || wanted)
         params.features |= UCP_FEATURE_RMA;
     params.estimated_num_eps = 16;
     ucs = ucp_init(&params, config, &self->context);
@@ -62,6 +83,7 @@ static gas_status_t open_context(ucx_conduit_t *self)
         return gas_error(GAS_ERR_TRANSPORT,
                          "UCX finds no usable transport among \"%s\" (PYGAS_UCX_TLS): %s",
                          self->params.config->ucx_tls, ucs_status_string(ucs));
+    self->rdma = forced || (wanted && has_rdma(self->context));
     return GAS_OK;
 }
 

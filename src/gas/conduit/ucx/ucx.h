@@ -77,7 +77,7 @@ typedef struct ucx_conduit {
     size_t backlog;                       /* eager sends that UCX keeps */
     size_t outstanding;                   /* every send that is not over */
     partial_t *partials[PARTIAL_BUCKETS]; /* messages that are not delivered */
-    int rdma;                             /* put and get are to be used; constant */
+    int rdma;                             /* put and get are worth using, or asked for; constant */
     ucp_mem_h memory;                     /* of this rank's segment; NULL: there is none */
     void *base;                           /* of it */
     size_t size;                          /* of it */
