@@ -4,8 +4,9 @@
 #include "proxy.h"
 #include "shape.h"
 
+#include <stddef.h>
+
 #define ARG(i) PyTuple_GET_ITEM(args, i)
-#define FIRST_ITEMS 16
 
 /* Small numbers travel as ints; -1 with an exception if one is not what it should be. */
 static int number(PyObject *object, int limit)
@@ -34,15 +35,17 @@ PyObject *pg_operand(PyObject *other, bool insists)
 typedef struct binary_row {
     pg_slot_t slot;
     const char *name; /* of the method */
+    size_t offset;    /* of the slot in PyNumberMethods */
     binaryfunc function;
     binaryfunc inplace;
 } binary_row_t;
 
 static const binary_row_t binary_rows[] = {
 #define BINARY(slot, name, function, inplace_slot, inplace_function)                               \
-    {PG_SLOT_##slot, name, function, inplace_function},
+    {PG_SLOT_##slot, name, offsetof(PyNumberMethods, slot), function, inplace_function},
 #include "slots.def"
-    {PG_SLOT_nb_divmod, "__divmod__", PyNumber_Divmod, PyNumber_Divmod},
+    {PG_SLOT_nb_divmod, "__divmod__", offsetof(PyNumberMethods, nb_divmod), PyNumber_Divmod,
+     PyNumber_Divmod},
 };
 
 static const struct {
@@ -86,6 +89,51 @@ static PyObject *ask_own(const char *method_name, PyObject *object, PyObject *ot
     return result;
 }
 
+/* A slot among the numbers of a class, power's with no modulus. */
+static PyObject *ask_slot(size_t offset, PyTypeObject *type, PyObject *left, PyObject *right)
+{
+    binaryfunc binary;
+    ternaryfunc ternary;
+
+    if (offset == offsetof(PyNumberMethods, nb_power)) {
+        memcpy(&ternary, (char *)type->tp_as_number + offset, sizeof(ternary));
+        return ternary(left, right, Py_None);
+    }
+    memcpy(&binary, (char *)type->tp_as_number + offset, sizeof(binary));
+    return binary(left, right);
+}
+
+static void *slot_at(PyTypeObject *type, size_t offset)
+{
+    void *slot = NULL;
+
+    if (type->tp_as_number != NULL)
+        memcpy(&slot, (char *)type->tp_as_number + offset, sizeof(slot));
+    return slot;
+}
+
+/* What the two classes say, in the interpreter's order; NotImplemented if neither can answer, so
+ * that the caller's interpreter goes on, and says in its own words what it was that nobody could
+ * do. */
+static PyObject *ask_both(size_t offset, PyObject *left, PyObject *right)
+{
+    void *lefts = slot_at(Py_TYPE(left), offset), *rights = slot_at(Py_TYPE(right), offset);
+    bool right_first = lefts != NULL && PyType_IsSubtype(Py_TYPE(right), Py_TYPE(left));
+    PyObject *result;
+
+    if (rights == lefts)
+        rights = NULL;
+    for (int turn = 0; turn < 3; turn++) {
+        if (turn == 1 ? lefts == NULL : rights == NULL || (turn == 0) != right_first)
+            continue;
+        result = ask_slot(offset, Py_TYPE(turn == 1 ? left : right), left, right);
+        if (result != Py_NotImplemented)
+            return result;
+        Py_DECREF(result);
+    }
+    Py_RETURN_NOTIMPLEMENTED;
+}
+
 static PyObject *evaluate_binary(const binary_row_t *row, int stage, PyObject *object,
                                  PyObject *other)
 {
@@ -96,6 +144,10 @@ static PyObject *evaluate_binary(const binary_row_t *row, int stage, PyObject *o
         return row->function(other, object);
     case PG_STAGE_OWN:
         return ask_own(row->name, object, other);
+    case PG_STAGE_BOTH:
+        return ask_both(row->offset, object, other);
+    case PG_STAGE_BOTH_REVERSE:
+        return ask_both(row->offset, other, object);
     case PG_STAGE_INPLACE:
         return row->inplace(object, other);
     }
@@ -125,6 +177,27 @@ PyObject *op_binary(PyObject *object, PyObject *args)
     return NULL;
 }
 
+static PyObject *evaluate_power(int stage, PyObject *object, PyObject *other, PyObject *modulus)
+{
+    const size_t offset = offsetof(PyNumberMethods, nb_power);
+
+    switch ((pg_stage_t)stage) {
+    case PG_STAGE_FULL:
+        return PyNumber_Power(object, other, modulus);
+    case PG_STAGE_REVERSE:
+        return PyNumber_Power(other, object, modulus);
+    case PG_STAGE_OWN:
+        return ask_own("__pow__", object, other);
+    case PG_STAGE_BOTH:
+        return ask_both(offset, object, other);
+    case PG_STAGE_BOTH_REVERSE:
+        return ask_both(offset, other, object);
+    case PG_STAGE_INPLACE:
+        return PyNumber_InPlacePower(object, other, modulus);
+    }
+    Py_UNREACHABLE();
+}
+
 PyObject *op_power(PyObject *object, PyObject *args)
 {
     int stage = number(ARG(0), PG_STAGE_INPLACE + 1);
@@ -134,22 +207,8 @@ PyObject *op_power(PyObject *object, PyObject *args)
         return NULL;
     other = pg_operand(ARG(1), false);
     modulus = pg_operand(ARG(2), true);
-    if (other != NULL && modulus != NULL) {
-        switch ((pg_stage_t)stage) {
-        case PG_STAGE_FULL:
-            result = PyNumber_Power(object, other, modulus);
-            break;
-        case PG_STAGE_REVERSE:
-            result = PyNumber_Power(other, object, modulus);
-            break;
-        case PG_STAGE_OWN:
-            result = ask_own("__pow__", object, other);
-            break;
-        case PG_STAGE_INPLACE:
-            result = PyNumber_InPlacePower(object, other, modulus);
-            break;
-        }
-    }
+    if (other != NULL && modulus != NULL)
+        result = evaluate_power(stage, object, other, modulus);
     Py_XDECREF(other);
     Py_XDECREF(modulus);
     return result;
@@ -203,7 +262,7 @@ PyObject *op_sequence(PyObject *object, PyObject *args)
 /* What the two classes say, in the interpreter's order; NotImplemented if neither can answer, so
  * that the caller's interpreter goes on, and names the operands in the order in which they stand
  * there. */
-static PyObject *ask_both(PyObject *object, PyObject *other, int how)
+static PyObject *compare_both(PyObject *object, PyObject *other, int how)
 {
     static const int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE};
     richcmpfunc own = Py_TYPE(object)->tp_richcompare;
@@ -238,115 +297,9 @@ PyObject *op_compare(PyObject *object, PyObject *args)
     if (stage == PG_STAGE_FULL)
         result = PyObject_RichCompare(object, other, how);
     else if (stage == PG_STAGE_BOTH)
-        result = ask_both(object, other, how);
+        result = compare_both(object, other, how);
     else
         result = own != NULL ? own(object, other, how) : Py_NewRef(Py_NotImplemented);
     Py_DECREF(other);
     return result;
-}
-
-/* ---- iteration ---- */
-
-/* True if iterating over `object` is asking it for items 0, 1, 2, ... and nothing else. */
-static bool has_positions(PyObject *object)
-{
-    getiterfunc iter = Py_TYPE(object)->tp_iter;
-
-    return iter == PyList_Type.tp_iter || iter == PyTuple_Type.tp_iter ||
-           iter == PyUnicode_Type.tp_iter || iter == PyBytes_Type.tp_iter ||
-           iter == PyByteArray_Type.tp_iter || iter == PyRange_Type.tp_iter;
-}
-
-/* What the class of `object` says when it changes size while it is iterated over; NULL if `object`
- * is no container that complains about that. */
-static const char *change_message(PyObject *object)
-{
-    getiterfunc iter = Py_TYPE(object)->tp_iter;
-
-    if (iter == PyDict_Type.tp_iter || iter == PyDictKeys_Type.tp_iter ||
-        iter == PyDictValues_Type.tp_iter || iter == PyDictItems_Type.tp_iter)
-        return "dictionary changed size during iteration";
-    if (iter == PySet_Type.tp_iter)
-        return "Set changed size during iteration";
-    return NULL;
-}
-
-/* Items of an object with positions, by its own class's rules and not by a subclass's __getitem__.
- */
-static PyObject *item_at(PyObject *object, Py_ssize_t index)
-{
-    PySequenceMethods *methods;
-
-    if (PyList_Check(object))
-        methods = PyList_Type.tp_as_sequence;
-    else if (PyTuple_Check(object))
-        methods = PyTuple_Type.tp_as_sequence;
-    else if (PyUnicode_Check(object))
-        methods = PyUnicode_Type.tp_as_sequence;
-    else if (PyBytes_Check(object))
-        return index < PyBytes_GET_SIZE(object)
-                   ? PyLong_FromLong((unsigned char)PyBytes_AS_STRING(object)[index])
-                   : NULL;
-    else if (PyByteArray_Check(object))
-        return index < PyByteArray_GET_SIZE(object)
-                   ? PyLong_FromLong((unsigned char)PyByteArray_AS_STRING(object)[index])
-                   : NULL;
-    else
-        methods = Py_TYPE(object)->tp_as_sequence;
-    return methods->sq_item(object, index);
-}
-
-/* Up to `count` items from `start` on, as a list; shorter at the end. */
-static PyObject *items(PyObject *object, Py_ssize_t start, Py_ssize_t count)
-{
-    PyObject *list = PyList_New(0);
-
-    for (Py_ssize_t i = start; list != NULL && i < start + count; i++) {
-        PyObject *item = item_at(object, i);
-
-        if (item == NULL) {
-            if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_IndexError))
-                Py_CLEAR(list);
-            else
-                PyErr_Clear();
-            break;
-        }
-        if (PyList_Append(list, item) < 0)
-            Py_CLEAR(list);
-        Py_DECREF(item);
-    }
-    return list;
-}
-
-PyObject *op_items(PyObject *object, PyObject *args)
-{
-    Py_ssize_t start = PyLong_AsSsize_t(ARG(0));
-    Py_ssize_t count = PyLong_AsSsize_t(ARG(1));
-
-    if ((start == -1 || count == -1) && PyErr_Occurred())
-        return NULL;
-    if (!has_positions(object) || start < 0 || count < 0 || count > PY_SSIZE_T_MAX - start) {
-        PyErr_SetString(PyExc_TypeError, "no such items");
-        return NULL;
-    }
-    return items(object, start, count);
-}
-
-PyObject *op_iter(PyObject *object, PyObject *args)
-{
-    const char *message = change_message(object);
-    PyObject *list;
-
-    (void)args;
-    if (has_positions(object)) {
-        list = items(object, 0, FIRST_ITEMS);
-        return list != NULL ? Py_BuildValue("(iN)", PG_PLAN_SEQUENCE, list) : NULL;
-    }
-    if (message != NULL) {
-        list = PySequence_List(object);
-        return list != NULL
-                   ? Py_BuildValue("(iNns)", PG_PLAN_SNAPSHOT, list, PyList_GET_SIZE(list), message)
-                   : NULL;
-    }
-    return PyObject_GetIter(object);
 }

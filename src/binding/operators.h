@@ -1,4 +1,4 @@
-/* The evaluators of operators, comparisons and iteration, for the table in ops.c. `args` is a tuple
+/* The evaluators of operators and comparisons, for the table in ops.c. `args` is a tuple
  * of the length that ops.def says. */
 #ifndef PYGAS_BINDING_OPERATORS_H
 #define PYGAS_BINDING_OPERATORS_H
@@ -18,13 +18,5 @@ PyObject *op_binary(PyObject *object, PyObject *args);   /* slot, stage, other *
 PyObject *op_power(PyObject *object, PyObject *args);    /* stage, other, modulus */
 PyObject *op_sequence(PyObject *object, PyObject *args); /* slot, other */
 PyObject *op_compare(PyObject *object, PyObject *args);  /* how, stage, other */
-PyObject *op_iter(PyObject *object, PyObject *args);
-PyObject *op_items(PyObject *object, PyObject *args); /* start, count */
-
-/* What op_iter() returns for objects whose items can be fetched ahead. */
-typedef enum pg_plan {
-    PG_PLAN_SEQUENCE = 1, /* (plan, first items): the items have positions */
-    PG_PLAN_SNAPSHOT = 2  /* (plan, all items, length, what the class says when that changes) */
-} pg_plan_t;
 
 #endif

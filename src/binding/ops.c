@@ -1,6 +1,7 @@
 /* Operations: attributes, items, calls, and the table. Operators are in operators.c. */
 #include "ops.h"
 
+#include "iteration.h"
 #include "operators.h"
 #include "proxy.h"
 

@@ -24,8 +24,9 @@ typedef enum pg_stage {
     PG_STAGE_FULL,    /* object OP other, with all the interpreter's rules */
     PG_STAGE_REVERSE, /* other OP object, likewise */
     PG_STAGE_OWN,     /* only what the object's own class says: maybe NotImplemented */
-    PG_STAGE_INPLACE, /* object OP= other */
-    PG_STAGE_BOTH = PG_STAGE_REVERSE /* comparisons: FULL, but NotImplemented for TypeError */
+    PG_STAGE_BOTH,    /* as FULL, but NotImplemented where nobody can answer, no TypeError */
+    PG_STAGE_BOTH_REVERSE,
+    PG_STAGE_INPLACE /* object OP= other */
 } pg_stage_t;
 
 int pg_ops_init(void);

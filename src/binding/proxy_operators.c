@@ -34,6 +34,17 @@ static bool has_a_say(PyObject *object, size_t offset)
            number_slot(Py_TYPE(object), offset) != NULL;
 }
 
+/* True if the answer comes at once and by value, so that it may be NotImplemented. */
+static bool is_asking(PyObject *proxy)
+{
+    return AS_PROXY(proxy)->mode == PG_MODE_VALUE;
+}
+
+static bool is_concat_only(PyObject *proxy)
+{
+    return pg_shape_has(AS_PROXY(proxy)->shape, PG_SLOT_CONCAT_ONLY);
+}
+
 static PyObject *operate_binary(PyObject *proxy, pg_slot_t slot, pg_stage_t stage, PyObject *other)
 {
     return pg_proxy_operate(AS_PROXY(proxy), PG_OP_BINARY,
@@ -62,7 +73,9 @@ static PyObject *reflected(pg_slot_t slot, binaryfunc function, binaryfunc inpla
     }
     if (pg_proxy_is_direct(AS_PROXY(right)))
         return function(left, AS_PROXY(right)->object);
-    return operate_binary(right, slot, PG_STAGE_REVERSE, left);
+    if (!is_asking(right) || (slot == PG_SLOT_nb_add && is_concat_only(right)))
+        return operate_binary(right, slot, PG_STAGE_REVERSE, left);
+    return operate_binary(right, slot, PG_STAGE_BOTH_REVERSE, left);
 }
 
 static PyObject *binary(pg_slot_t slot, size_t offset, binaryfunc function, binaryfunc inplace,
@@ -74,9 +87,9 @@ static PyObject *binary(pg_slot_t slot, size_t offset, binaryfunc function, bina
         return reflected(slot, function, inplace, left, right);
     if (pg_proxy_is_direct(AS_PROXY(left)))
         return pg_proxy_own(AS_PROXY(left), function(AS_PROXY(left)->object, right));
-    if (slot == PG_SLOT_nb_add && pg_shape_has(AS_PROXY(left)->shape, PG_SLOT_CONCAT_ONLY))
+    if (slot == PG_SLOT_nb_add && is_concat_only(left))
         Py_RETURN_NOTIMPLEMENTED; /* then comes sq_concat */
-    if (AS_PROXY(left)->mode == PG_MODE_VALUE && has_a_say(right, offset)) {
+    if (is_asking(left) && has_a_say(right, offset)) {
         result = operate_binary(left, slot, PG_STAGE_OWN, right);
         if (result != Py_NotImplemented)
             return result;
@@ -86,7 +99,7 @@ static PyObject *binary(pg_slot_t slot, size_t offset, binaryfunc function, bina
             return result;
         Py_DECREF(result);
     }
-    return operate_binary(left, slot, PG_STAGE_FULL, right);
+    return operate_binary(left, slot, is_asking(left) ? PG_STAGE_BOTH : PG_STAGE_FULL, right);
 }
 
 static PyObject *inplace(pg_slot_t slot, binaryfunc function, PyObject *self, PyObject *other)
@@ -182,8 +195,9 @@ PyObject *pg_Proxy_power(PyObject *base, PyObject *exponent, PyObject *modulus)
     PyObject *value, *result;
 
     if (PG_PROXY_CHECK(base)) {
-        if (!pg_proxy_is_direct(AS_PROXY(base)) && AS_PROXY(base)->mode == PG_MODE_VALUE &&
-            modulus == Py_None && has_a_say(exponent, offsetof(PyNumberMethods, nb_power))) {
+        bool asking = !pg_proxy_is_direct(AS_PROXY(base)) && is_asking(base) && modulus == Py_None;
+
+        if (asking && has_a_say(exponent, offsetof(PyNumberMethods, nb_power))) {
             result = operate_power(base, PG_STAGE_OWN, exponent, modulus);
             if (result != Py_NotImplemented)
                 return result;
@@ -193,10 +207,15 @@ PyObject *pg_Proxy_power(PyObject *base, PyObject *exponent, PyObject *modulus)
                 return result;
             Py_DECREF(result);
         }
-        return operate_power(base, PG_STAGE_FULL, exponent, modulus);
+        return operate_power(base, asking ? PG_STAGE_BOTH : PG_STAGE_FULL, exponent, modulus);
     }
-    if (PG_PROXY_CHECK(exponent))
-        return operate_power(exponent, PG_STAGE_REVERSE, base, modulus);
+    if (PG_PROXY_CHECK(exponent)) {
+        bool asking =
+            !pg_proxy_is_direct(AS_PROXY(exponent)) && is_asking(exponent) && modulus == Py_None;
+
+        return operate_power(exponent, asking ? PG_STAGE_BOTH_REVERSE : PG_STAGE_REVERSE, base,
+                             modulus);
+    }
     value = pg_proxy_referent(AS_PROXY(modulus));
     result = value != NULL ? PyNumber_Power(base, exponent, value) : NULL;
     Py_XDECREF(value);
@@ -224,7 +243,7 @@ PyObject *pg_Proxy_richcompare(PyObject *self, PyObject *other, int how)
 
     if (pg_proxy_is_direct(AS_PROXY(self)))
         return PyObject_RichCompare(AS_PROXY(self)->object, other, how);
-    if (AS_PROXY(self)->mode == PG_MODE_VALUE && local != NULL && !PG_PROXY_CHECK(other) &&
+    if (is_asking(self) && local != NULL && !PG_PROXY_CHECK(other) &&
         local != PyBaseObject_Type.tp_richcompare &&
         PyType_HasFeature(Py_TYPE(other), Py_TPFLAGS_HEAPTYPE)) {
         result = compare(self, how, PG_STAGE_OWN, other);
@@ -236,7 +255,7 @@ PyObject *pg_Proxy_richcompare(PyObject *self, PyObject *other, int how)
             return result;
         Py_DECREF(result);
     }
-    if (AS_PROXY(self)->mode == PG_MODE_VALUE && how != Py_EQ && how != Py_NE)
+    if (is_asking(self) && how != Py_EQ && how != Py_NE)
         return compare(self, how, PG_STAGE_BOTH, other);
     return compare(self, how, PG_STAGE_FULL, other);
 }

@@ -46,8 +46,6 @@ static void read_slots(PyTypeObject *type, uint64_t *slots)
         set(slots, PG_SLOT_nb_add);
         set(slots, PG_SLOT_CONCAT_ONLY);
     }
-    if (type->tp_iternext == _PyObject_NextNotImplemented)
-        slots[PG_SLOT_tp_iternext / 64] &= ~((uint64_t)1 << (PG_SLOT_tp_iternext % 64));
     if (type->tp_hash != PyObject_HashNotImplemented)
         set(slots, PG_SLOT_HASHABLE);
     if (PyType_HasFeature(type, Py_TPFLAGS_SEQUENCE))
@@ -170,6 +168,8 @@ const pg_shape_t *pg_shape_of(PyObject *object)
     uint64_t slots[PG_SHAPE_WORDS] = {0};
 
     read_slots(Py_TYPE(object), slots);
+    if (!PyIter_Check(object)) /* it may have a slot that only says so */
+        slots[PG_SLOT_tp_iternext / 64] &= ~((uint64_t)1 << (PG_SLOT_tp_iternext % 64));
     if (PyType_Check(object))
         set(slots, PG_SLOT_mp_subscript); /* list[int]: no slot of the metaclass */
     return pg_shape_get(Py_TYPE(object)->tp_name, slots);

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 import remote
 
-STR = {"test_bug1001011": remote.EXACT_TYPE, "test_fixtype": remote.EXACT_TYPE}
+STR = {
+    "test_bug1001011": remote.EXACT_TYPE,
+    "test_fixtype": remote.EXACT_TYPE,
+    "test_find_many_lengths": remote.C_EXACT,  # "text".find(proxy)
+}
 
 
 @pytest.mark.ranks(2, timeout=300)
