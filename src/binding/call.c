@@ -43,7 +43,7 @@ static bool slots_grow(void)
 
     if (capacity < calls.capacity)
         return false;
-    slots = PyMem_RawRealloc(calls.slots, capacity * sizeof(*slots));
+    slots = realloc(calls.slots, capacity * sizeof(*slots));
     if (slots == NULL)
         return false;
     for (uint32_t i = calls.capacity; i < capacity; i++)
@@ -120,7 +120,7 @@ void pg_call_unref(pg_call_t *call)
         return;
     if (call->reply != NULL && atomic_load(&pg.phase) == PG_RUNNING)
         gas_msg_free(pg.job, call->reply);
-    PyMem_RawFree(call);
+    free(call);
 }
 
 static uint8_t outcome_of(const gas_msg_t *reply)
@@ -244,7 +244,7 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
     payload = pg_arguments_encode(op, args);
     if (payload == NULL)
         return NULL;
-    call = PyMem_RawCalloc(1, sizeof(*call));
+    call = calloc(1, sizeof(*call));
     if (call != NULL) {
         atomic_init(&call->references, 2);
         gas_event_init(&call->event);
@@ -255,7 +255,7 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
         pg_completion_init(&call->refused);
     }
     if (call == NULL || !slot_take(call)) {
-        PyMem_RawFree(call);
+        free(call);
         pg_payload_unref(payload);
         PyErr_NoMemory();
         return NULL;
@@ -268,7 +268,7 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
     if (sent >= 0)
         return call;
     slot_free(call->id);
-    PyMem_RawFree(call);
+    free(call);
     return NULL;
 }
 

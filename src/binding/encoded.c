@@ -139,17 +139,17 @@ PyObject *pg_post(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!KO!:post", &PyTuple_Type, &ranks, &tag, pg.encoded_type,
                           &encoded))
         return NULL;
-    events = PyMem_RawCalloc((size_t)PyTuple_GET_SIZE(ranks) + 1, sizeof(*events));
+    events = calloc((size_t)PyTuple_GET_SIZE(ranks) + 1, sizeof(*events));
     if (events == NULL)
         return PyErr_NoMemory();
     if (pg_enter() < 0) {
-        PyMem_RawFree(events);
+        free(events);
         return NULL;
     }
     failed = post_all(ranks, tag, ((encoded_t *)encoded)->payload, events, &waiting) < 0;
     failed |= wait_all(events, waiting) < 0;
     pg_leave();
-    PyMem_RawFree(events);
+    free(events);
     if (failed)
         return NULL;
     Py_RETURN_NONE;

@@ -39,7 +39,7 @@ void pg_exports_clear(void)
     PyDict_Clear(exports.ids);
     for (uint32_t i = 0; i < used; i++)
         Py_XDECREF(entries[i].object);
-    PyMem_RawFree(entries);
+    free(entries);
 }
 
 static int entries_grow(void)
@@ -49,7 +49,7 @@ static int entries_grow(void)
 
     if (capacity < exports.capacity)
         return -1;
-    entries = PyMem_RawRealloc(exports.entries, capacity * sizeof(*entries));
+    entries = realloc(exports.entries, capacity * sizeof(*entries));
     if (entries == NULL)
         return -1;
     exports.entries = entries;

@@ -149,7 +149,7 @@ static void held_release(gas_work_t *work)
     held_t *held = (held_t *)work;
 
     pg_payload_unref(held->payload);
-    PyMem_RawFree(held);
+    free(held);
 }
 
 /* A handler: not attached. */
@@ -202,11 +202,11 @@ int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, vo
                      "an object with %zu large buffers is too much for one message", bulk_count);
         return -1;
     }
-    bulk = PyMem_RawCalloc(bulk_count, sizeof(*bulk));
-    held = PyMem_RawCalloc(1, sizeof(*held));
+    bulk = calloc(bulk_count, sizeof(*bulk));
+    held = calloc(1, sizeof(*held));
     if (bulk == NULL || held == NULL) {
-        PyMem_RawFree(bulk);
-        PyMem_RawFree(held);
+        free(bulk);
+        free(held);
         PyErr_NoMemory();
         return -1;
     }
@@ -220,11 +220,11 @@ int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, vo
     held->payload = pg_payload_ref(payload);
     held->sent = sent;
     status = send_detached(destination, &am, held);
-    PyMem_RawFree(bulk);
+    free(bulk);
     if (status == GAS_OK)
         return 1;
     pg_payload_unref(payload);
-    PyMem_RawFree(held);
+    free(held);
     pg_raise_status(status);
     return -1;
 }
@@ -247,7 +247,7 @@ static void landed(void *arg, gas_status_t status)
 static int fetch_bulk(gas_msg_t *msg, PyObject *memory)
 {
     landing_t landing = {GAS_EVENT_INIT, GAS_OK};
-    void **at = PyMem_RawCalloc(msg->bulk_count, sizeof(*at));
+    void **at = calloc(msg->bulk_count, sizeof(*at));
     gas_status_t status;
 
     if (at == NULL) {
@@ -260,7 +260,7 @@ static int fetch_bulk(gas_msg_t *msg, PyObject *memory)
         at[i] = PyBytes_Check(object) ? PyBytes_AS_STRING(object) : PyByteArray_AS_STRING(object);
     }
     Py_BEGIN_ALLOW_THREADS status = gas_msg_receive(pg.job, msg, at, landed, &landing);
-    Py_END_ALLOW_THREADS PyMem_RawFree(at);
+    Py_END_ALLOW_THREADS free(at);
     if (status == GAS_OK) {
         pg_wait_landing(&landing.event);
         status = landing.status;

@@ -89,7 +89,7 @@ PyObject *pg_ping(PyObject *module, PyObject *args)
                         "ping() takes up to 10^8 round trips and a gap in seconds");
         return NULL;
     }
-    elapsed = PyMem_RawCalloc((size_t)count + 1, sizeof(*elapsed));
+    elapsed = calloc((size_t)count + 1, sizeof(*elapsed));
     if (elapsed == NULL)
         return PyErr_NoMemory();
     Py_BEGIN_ALLOW_THREADS for (Py_ssize_t i = 0; i < count && status == GAS_OK; i++)
@@ -100,6 +100,6 @@ PyObject *pg_ping(PyObject *module, PyObject *args)
     Py_END_ALLOW_THREADS list =
         status == GAS_OK ? as_list(elapsed, count) : pg_raise_status(status);
     pg_leave();
-    PyMem_RawFree(elapsed);
+    free(elapsed);
     return list;
 }

@@ -225,19 +225,19 @@ static void request_run(gas_work_t *work)
         serve_apart(request->msg);
     running_depth = depth;
     gas_msg_free(pg.job, request->msg);
-    PyMem_RawFree(request);
+    free(request);
 }
 
 /* Not attached. */
 void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
-    request_t *request = PyMem_RawCalloc(1, sizeof(*request));
+    request_t *request = calloc(1, sizeof(*request));
     pg_request_head_t head;
 
     (void)arg;
     if (request == NULL || msg->header_length != sizeof(pg_request_head_t)) {
         atomic_fetch_add(&job->dropped, 1);
-        PyMem_RawFree(request);
+        free(request);
         gas_msg_free(job, msg);
         return;
     }
