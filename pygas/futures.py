@@ -172,8 +172,12 @@ def _copy(target: Future[T], source: Future[T]) -> None:
 def _then(source: Future[T], function: Callable[[T], Any]) -> Future[Any]:
     """Do what ``Future.then`` promises; called by the extension."""
     target: Future[Any] = Future()
-    source.add_done_callback(functools.partial(_continue, target, function))
-    return target
+    try:
+        source.add_done_callback(functools.partial(_continue, target, function))
+        return target
+    finally:
+        # If `source` is done, `function` has been called, and what it raised refers to this frame.
+        del target
 
 
 def _continue(target: Future[Any], function: Callable[[T], Any], source: Future[T]) -> None:
