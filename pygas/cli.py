@@ -29,7 +29,9 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("run", "run a program on several ranks of this host", "pygas.launch.command"),
-    Command("bench", "measure what PyGAS and its peers cost on this machine", "pygas.bench.command"),
+    Command(
+        "bench", "measure what PyGAS and its peers cost on this machine", "pygas.bench.command"
+    ),
     Command("info", "show version, configuration and what was found", "pygas.info"),
 )
 

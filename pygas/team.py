@@ -122,7 +122,7 @@ class Team:
         result: T = outcome
         return result
 
-    def share(self, obj: T, root: int = 0) -> T:
+    def share(self, obj: T | None, root: int = 0) -> T:
         """Give every rank a Proxy to the object that rank `root` passes. Collective, blocks.
 
         What the other ranks pass is ignored. The object stays on `root`, which owns it and works on

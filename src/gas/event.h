@@ -19,10 +19,7 @@ typedef struct gas_event {
     _Atomic(uintptr_t) word;
 } gas_event_t;
 
-#define GAS_EVENT_INIT                                                                             \
-    {                                                                                              \
-        GAS_EVENT_UNSET                                                                            \
-    }
+#define GAS_EVENT_INIT {GAS_EVENT_UNSET}
 
 static inline void gas_event_init(gas_event_t *event)
 {

@@ -60,7 +60,7 @@ static void on_landed(void *arg, gas_status_t status)
     for (uint32_t i = 0; i < landing->msg->bulk_count; i++) {
         size_t length = landing->msg->bulk[i].length;
 
-        for (size_t k = 0; k<length; k += length> 65536 ? 4095 : 1)
+        for (size_t k = 0; k < length; k += length > 65536 ? 4095 : 1)
             if (status != GAS_OK || landing->parts[i][k] != pattern(i, k))
                 atomic_fetch_add(&broken, 1);
         if (landing->parts[i][length - 1] != pattern(i, length - 1))
