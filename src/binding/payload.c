@@ -3,6 +3,8 @@
 #include "codec.h"
 #include "wait.h"
 
+#include <stddef.h>
+
 #include <limits.h>
 
 /* A payload whose buffers are on their way. Comes back as work, since only an attached thread may
@@ -15,12 +17,13 @@ typedef struct held {
 
 static pg_payload_t *payload_create(pg_kind_t kind)
 {
-    pg_payload_t *payload = PyMem_Calloc(1, sizeof(*payload));
+    pg_payload_t *payload = PyMem_Malloc(sizeof(*payload));
 
     if (payload == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
+    memset(payload, 0, offsetof(pg_payload_t, compact));
     payload->references = 1;
     payload->kind = kind;
     return payload;
@@ -72,32 +75,35 @@ static int payload_fill(pg_payload_t *payload, PyObject *stream, PyObject *buffe
     return 0;
 }
 
-pg_payload_t *pg_payload_encode(PyObject *object)
+/* Fills a payload with an object that is no small plain value. 0, or -1 with an exception. */
+static int encode_into(pg_payload_t *payload, PyObject *object)
 {
-    PyObject *stream = NULL, *buffers = NULL;
-    pg_payload_t *payload;
-    pg_kind_t kind;
+    PyObject *stream, *buffers = NULL;
 
-    if (object == Py_None)
-        return payload_create(PG_KIND_NONE);
-    if (PyBytes_CheckExact(object)) {
-        kind = PG_KIND_BYTES;
-        stream = Py_NewRef(object);
-    } else if (PyByteArray_CheckExact(object)) {
-        kind = PG_KIND_BYTEARRAY;
+    if (PyBytes_CheckExact(object) || PyByteArray_CheckExact(object)) {
+        payload->kind = PyBytes_CheckExact(object) ? PG_KIND_BYTES : PG_KIND_BYTEARRAY;
         stream = Py_NewRef(object);
     } else {
-        kind = PG_KIND_PICKLE;
+        payload->kind = PG_KIND_PICKLE;
         if (pg_codec_dump(object, &stream, &buffers) < 0)
-            return NULL;
+            return -1;
     }
-    payload = payload_create(kind);
-    if (payload == NULL) {
-        Py_DECREF(stream);
-        Py_XDECREF(buffers);
-        return NULL;
-    }
-    if (payload_fill(payload, stream, buffers) < 0) {
+    return payload_fill(payload, stream, buffers);
+}
+
+pg_payload_t *pg_payload_encode(PyObject *object)
+{
+    pg_payload_t *payload = payload_create(PG_KIND_NONE);
+    size_t length;
+
+    if (payload == NULL || object == Py_None)
+        return payload;
+    length = pg_compact_encode(object, payload->compact);
+    if (length > 0) {
+        payload->kind = PG_KIND_COMPACT;
+        payload->bytes.buf = payload->compact;
+        payload->bytes.len = (Py_ssize_t)length;
+    } else if (encode_into(payload, object) < 0) {
         pg_payload_unref(payload);
         return NULL;
     }
@@ -109,6 +115,8 @@ PyObject *pg_payload_decode(pg_payload_t *payload)
     switch (payload->kind) {
     case PG_KIND_NONE:
         Py_RETURN_NONE;
+    case PG_KIND_COMPACT:
+        return pg_compact_decode(payload->compact, (size_t)payload->bytes.len);
     case PG_KIND_PICKLE:
         return pg_codec_load(payload->stream, payload->buffers);
     case PG_KIND_BYTES:
@@ -298,17 +306,39 @@ static PyObject *landing_memory(const gas_msg_t *msg, const pg_wire_t *wire)
     return memory;
 }
 
+/* True if the layout is one that pg_payload_send() makes. */
+static bool is_sound(const gas_msg_t *msg, const pg_wire_t *wire)
+{
+    if (wire->kind == PG_KIND_COMPACT)
+        return msg->bulk_count == 0 && msg->data_length <= PG_COMPACT_MAX;
+    return wire->kind <= PG_KIND_BYTEARRAY && wire->stream_is_bulk <= (msg->bulk_count > 0);
+}
+
+static pg_payload_t *fetch_compact(const gas_msg_t *msg)
+{
+    pg_payload_t *payload = payload_create(PG_KIND_COMPACT);
+
+    if (payload == NULL)
+        return NULL;
+    memcpy(payload->compact, msg->data, msg->data_length);
+    payload->bytes.buf = payload->compact;
+    payload->bytes.len = (Py_ssize_t)msg->data_length;
+    return payload;
+}
+
 pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire)
 {
     PyObject *stream = NULL, *buffers = NULL;
     pg_payload_t *payload;
 
-    if (wire->kind > PG_KIND_BYTEARRAY || wire->stream_is_bulk > (msg->bulk_count > 0)) {
+    if (!is_sound(msg, wire)) {
         PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived");
         return NULL;
     }
     if (wire->kind == PG_KIND_NONE)
         return payload_create(PG_KIND_NONE);
+    if (wire->kind == PG_KIND_COMPACT)
+        return fetch_compact(msg);
     if (msg->bulk_count > 0) {
         buffers = landing_memory(msg, wire);
         if (buffers == NULL || fetch_bulk(msg, buffers) < 0)
@@ -340,9 +370,14 @@ err:
 
 PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire)
 {
-    pg_payload_t *payload = pg_payload_fetch(msg, wire);
+    pg_payload_t *payload;
     PyObject *object;
 
+    if (wire->kind == PG_KIND_NONE)
+        Py_RETURN_NONE;
+    if (wire->kind == PG_KIND_COMPACT && is_sound(msg, wire))
+        return pg_compact_decode(msg->data, msg->data_length);
+    payload = pg_payload_fetch(msg, wire);
     if (payload == NULL)
         return NULL;
     object = pg_payload_decode(payload);

@@ -10,12 +10,14 @@
 #ifndef PYGAS_BINDING_PAYLOAD_H
 #define PYGAS_BINDING_PAYLOAD_H
 
+#include "compact.h"
 #include "state.h"
 
 typedef enum pg_kind {
-    PG_KIND_NONE,   /* the object None: nothing travels */
-    PG_KIND_PICKLE, /* the stream is a pickle, protocol 5 */
-    PG_KIND_BYTES,  /* the stream is the object */
+    PG_KIND_NONE,    /* the object None: nothing travels */
+    PG_KIND_COMPACT, /* the stream is a small plain value (compact.h) */
+    PG_KIND_PICKLE,  /* the stream is a pickle, protocol 5 */
+    PG_KIND_BYTES,   /* the stream is the object */
     PG_KIND_BYTEARRAY
 } pg_kind_t;
 
@@ -31,10 +33,11 @@ typedef struct pg_payload {
     Py_ssize_t references; /* attached threads only */
     pg_kind_t kind;
     PyObject *stream;  /* an object with a contiguous buffer, or NULL */
-    Py_buffer bytes;   /* of stream; obj is NULL when there is none */
+    Py_buffer bytes;   /* what travels as the stream; obj is NULL if that is no object */
     PyObject *buffers; /* list of out-of-band objects, or NULL */
     Py_buffer *views;  /* of buffers, one each */
     Py_ssize_t count;
+    uint8_t compact[PG_COMPACT_MAX]; /* the stream of a small plain value */
 } pg_payload_t;
 
 /* Encodes `object` (codec.h). A new payload, or NULL with an exception. */
