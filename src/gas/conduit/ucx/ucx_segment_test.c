@@ -47,15 +47,22 @@ static uint32_t word(uint32_t salt, size_t at)
 
 static void fill(void *to, size_t length, uint32_t salt)
 {
-    for (size_t i = 0; i < length / 4; i++)
-        ((uint32_t *)to)[i] = word(salt, i);
+    for (size_t i = 0; i < length / 4; i++) {
+        uint32_t value = word(salt, i); /* `to` need not be aligned */
+
+        memcpy((char *)to + 4 * i, &value, sizeof(value));
+    }
     memset((char *)to + length / 4 * 4, (int)salt, length % 4);
 }
 
 static void check_filled(const void *bytes, size_t length, uint32_t salt)
 {
-    for (size_t i = 0; i < length / 4; i++)
-        CHECK(((const uint32_t *)bytes)[i] == word(salt, i));
+    for (size_t i = 0; i < length / 4; i++) {
+        uint32_t value;
+
+        memcpy(&value, (const char *)bytes + 4 * i, sizeof(value));
+        CHECK(value == word(salt, i));
+    }
     for (size_t i = length / 4 * 4; i < length; i++)
         CHECK(((const unsigned char *)bytes)[i] == (unsigned char)salt);
 }
