@@ -19,7 +19,17 @@ from typing import Any
 
 import model_things as things
 import pytest
-from model_things import Asynchronous, Attributes, Color, Data, Dynamic, Node, Pair, Slotted, WithMeta
+from model_things import (
+    Asynchronous,
+    Attributes,
+    Color,
+    Data,
+    Dynamic,
+    Node,
+    Pair,
+    Slotted,
+    WithMeta,
+)
 from test_proxy_model import on_rank_0
 
 import pygas
@@ -254,7 +264,11 @@ def test_what_cannot_be_copied_comes_as_a_proxy() -> None:
     got |= {name: pygas.at(1).call(maker, name) for name in ("stream", "nested", "condition")}
     assert {name for name, value in got.items() if not is_proxy(value)} == set()
     assert (list(got["generator"]), list(got["generator"])) == ([0, 1, 2], [])
-    assert (next(got["iterator"]), next(got["iterator"]), next(got["iterator"], "end")) == (1, 2, "end")
+    assert (next(got["iterator"]), next(got["iterator"]), next(got["iterator"], "end")) == (
+        1,
+        2,
+        "end",
+    )
     assert [*got["map"]] == ["1"]
     with got["lock"]:
         assert got["lock"].locked()
@@ -306,13 +320,29 @@ def test_async_for_every_kind_of_operation() -> None:
     items = new(list, [3, 1, 2])
     p = pygas.async_(items)
     futures = [p.index(1), p[0], p[1:], p + [4], p * 2, p == [3, 1, 2], p.__class__]
-    assert [f.result(10) for f in futures] == [1, 3, [1, 2], [3, 1, 2, 4], [3, 1, 2] * 2, True, list]
+    assert [f.result(10) for f in futures] == [
+        1,
+        3,
+        [1, 2],
+        [3, 1, 2, 4],
+        [3, 1, 2] * 2,
+        True,
+        list,
+    ]
     p[0] = 5
     p.sort()
     del p[0]
     assert items == [2, 5]
     number = pygas.async_(new(int, 6))
-    futures = [-number, number + 1, 1 - number, number**2, divmod(number, 4), abs(number), number < 7]
+    futures = [
+        -number,
+        number + 1,
+        1 - number,
+        number**2,
+        divmod(number, 4),
+        abs(number),
+        number < 7,
+    ]
     assert [f.result(10) for f in futures] == [-6, 7, -5, 36, (1, 2), 6, True]
     thing = new(Attributes)
     q = pygas.async_(thing)
@@ -349,7 +379,9 @@ except ReferenceError as error:
 def test_a_proxy_from_another_job_is_refused() -> None:
     data = pickle.dumps(new(list))
     run = [sys.executable, "-c", LOAD, data.hex()]
-    out = subprocess.run(run, capture_output=True, text=True, timeout=30, check=True, cwd="/").stdout
+    out = subprocess.run(
+        run, capture_output=True, text=True, timeout=30, check=True, cwd="/"
+    ).stdout
     assert "refused: this is a Proxy to a list of another job" in out
 
 
@@ -364,6 +396,25 @@ def test_thousands_of_classes() -> None:
         proxies = pygas.at(1).call(thousand_classes)
         assert [p.x for p in proxies[::100]] == list(range(0, 1000, 100))
         assert len({type(p) for p in proxies}) == 1000
+
+
+@pytest.mark.ranks(2)
+@on_rank_0
+def test_long_chains() -> None:
+    p = pygas.Proxy([1])
+    for _ in range(100_000):
+        p = pygas.Proxy(p)
+    p.append(2)
+    assert p == [1, 2]
+    nested: Any = None
+    for _ in range(100_000):
+        nested = pygas.Proxy([nested])
+    del nested
+    far = new(list)
+    for i in range(5):
+        far = pygas.at(i % 2).call(proxy_of, far)
+    far.append(1)
+    assert far == [1]
 
 
 @pytest.mark.ranks(2)

@@ -55,7 +55,9 @@ def test_one_request_each() -> None:
         "text": lambda: text + "s",
         "isinstance": lambda: isinstance(items, list),
     }
-    assert {name: requests(operation) for name, operation in single.items()} == dict.fromkeys(single, 1)
+    assert {name: requests(operation) for name, operation in single.items()} == dict.fromkeys(
+        single, 1
+    )
 
 
 @pytest.mark.ranks(2)
@@ -82,7 +84,10 @@ def test_method_calls_wherever_they_stand() -> None:
     assert requests(many_names) == 200
     names: dict[str, Any] = {"p": p}
     filler = "".join(f"x{i} = y.z{i} = None\n" for i in range(300))  # names beyond an EXTENDED_ARG
-    exec(f"class Y: pass\ny = Y()\n{filler}def late():\n    {filler.replace(chr(10), ';')}p.append(1)", names)
+    exec(
+        f"class Y: pass\ny = Y()\n{filler}def late():\n    {filler.replace(chr(10), ';')}p.append(1)",
+        names,
+    )
     names["late"].__globals__["y"] = type("Y", (), {})()
     assert requests(names["late"]) == 1
 
@@ -133,7 +138,18 @@ def test_what_an_operation_costs_on_the_owner() -> None:
     names: dict[str, Any] = {"x": [1, 2, 3], "d": {"a": 1}, "n": 5, "t": Attributes()}
     proxies = {name: pygas.Proxy(value) for name, value in names.items()}
     for code in (
-        *("x[0]", "x[0] = 1", "len(x)", "2 in x", "bool(x)", "d['a']", "n + 1", "1 + n", "n < 6", "-n"),
+        *(
+            "x[0]",
+            "x[0] = 1",
+            "len(x)",
+            "2 in x",
+            "bool(x)",
+            "d['a']",
+            "n + 1",
+            "1 + n",
+            "n < 6",
+            "-n",
+        ),
         *("t.value", "t.method()", "x.append", "x == x", "hash(n)", "t.value = 1"),
     ):
         number = 50_000
