@@ -32,11 +32,26 @@ def _is_found_by_name_in_main(obj: Any) -> bool:
     return found is obj
 
 
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+
+
+def _is_nameless_builtin(obj: Any) -> bool:
+    """Tell whether `obj` is a class made in C that cannot be imported, such as list_iterator."""
+    return (
+        isinstance(obj, type)
+        and not obj.__flags__ & _HEAP_TYPE
+        and getattr(sys.modules.get(obj.__module__), obj.__qualname__, None) is not obj
+        and not any(obj is value for value in vars(types).values())
+    )
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         # By its real type: isinstance() asks a Proxy's object, which may be a file or a function.
         if issubclass(type(obj), Proxy) or _is_found_by_name_in_main(obj):
             return NotImplemented
+        if _is_nameless_builtin(obj):
+            raise TypeError(f"cannot pickle class {obj.__qualname__!r}, which has no name elsewhere")
         if isinstance(obj, io.IOBase) and not isinstance(obj, (io.BytesIO, io.StringIO)):
             raise TypeError(f"cannot pickle an open file ({type(obj).__name__!r} object)")
         return super().reducer_override(obj)

@@ -112,10 +112,7 @@ static void *slot_at(PyTypeObject *type, size_t offset)
     return slot;
 }
 
-/* What the two classes say, in the interpreter's order; NotImplemented if neither can answer, so
- * that the caller's interpreter goes on, and says in its own words what it was that nobody could
- * do. */
-static PyObject *ask_both(size_t offset, PyObject *left, PyObject *right)
+PyObject *pg_ask_both(size_t offset, PyObject *left, PyObject *right)
 {
     void *lefts = slot_at(Py_TYPE(left), offset), *rights = slot_at(Py_TYPE(right), offset);
     bool right_first = lefts != NULL && PyType_IsSubtype(Py_TYPE(right), Py_TYPE(left));
@@ -134,6 +131,18 @@ static PyObject *ask_both(size_t offset, PyObject *left, PyObject *right)
     Py_RETURN_NOTIMPLEMENTED;
 }
 
+PyObject *pg_ask_reverse(size_t offset, PyObject *left, PyObject *right)
+{
+    PySequenceMethods *methods = Py_TYPE(left)->tp_as_sequence;
+    PyObject *result = pg_ask_both(offset, left, right);
+
+    if (result != Py_NotImplemented || offset != offsetof(PyNumberMethods, nb_add) ||
+        methods == NULL || methods->sq_concat == NULL || !PySequence_Check(right))
+        return result;
+    Py_DECREF(result);
+    return methods->sq_concat(left, right);
+}
+
 static PyObject *evaluate_binary(const binary_row_t *row, int stage, PyObject *object,
                                  PyObject *other)
 {
@@ -145,9 +154,9 @@ static PyObject *evaluate_binary(const binary_row_t *row, int stage, PyObject *o
     case PG_STAGE_OWN:
         return ask_own(row->name, object, other);
     case PG_STAGE_BOTH:
-        return ask_both(row->offset, object, other);
+        return pg_ask_both(row->offset, object, other);
     case PG_STAGE_BOTH_REVERSE:
-        return ask_both(row->offset, other, object);
+        return pg_ask_reverse(row->offset, other, object);
     case PG_STAGE_INPLACE:
         return row->inplace(object, other);
     }
@@ -189,9 +198,9 @@ static PyObject *evaluate_power(int stage, PyObject *object, PyObject *other, Py
     case PG_STAGE_OWN:
         return ask_own("__pow__", object, other);
     case PG_STAGE_BOTH:
-        return ask_both(offset, object, other);
+        return pg_ask_both(offset, object, other);
     case PG_STAGE_BOTH_REVERSE:
-        return ask_both(offset, other, object);
+        return pg_ask_both(offset, other, object);
     case PG_STAGE_INPLACE:
         return PyNumber_InPlacePower(object, other, modulus);
     }
@@ -259,10 +268,7 @@ PyObject *op_sequence(PyObject *object, PyObject *args)
 
 /* ---- comparisons ---- */
 
-/* What the two classes say, in the interpreter's order; NotImplemented if neither can answer, so
- * that the caller's interpreter goes on, and names the operands in the order in which they stand
- * there. */
-static PyObject *compare_both(PyObject *object, PyObject *other, int how)
+PyObject *pg_compare_both(PyObject *object, PyObject *other, int how)
 {
     static const int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE};
     richcmpfunc own = Py_TYPE(object)->tp_richcompare;
@@ -297,7 +303,7 @@ PyObject *op_compare(PyObject *object, PyObject *args)
     if (stage == PG_STAGE_FULL)
         result = PyObject_RichCompare(object, other, how);
     else if (stage == PG_STAGE_BOTH)
-        result = compare_both(object, other, how);
+        result = pg_compare_both(object, other, how);
     else
         result = own != NULL ? own(object, other, how) : Py_NewRef(Py_NotImplemented);
     Py_DECREF(other);

@@ -13,6 +13,19 @@
  */
 PyObject *pg_operand(PyObject *other, bool insists);
 
+/*
+ * What the two classes say to left OP right, in the interpreter's order, with the slot at `offset`
+ * of PyNumberMethods; NotImplemented if neither can answer, so that the interpreter which asked a
+ * Proxy goes on, and says in its own words what it was that nobody could do.
+ */
+PyObject *pg_ask_both(size_t offset, PyObject *left, PyObject *right);
+
+/* The same for a Proxy's object at the right, where sequences have to be joined, too. */
+PyObject *pg_ask_reverse(size_t offset, PyObject *left, PyObject *right);
+
+/* The same for comparisons; how: Py_LT and so on. */
+PyObject *pg_compare_both(PyObject *object, PyObject *other, int how);
+
 PyObject *op_unary(PyObject *object, PyObject *args);    /* slot */
 PyObject *op_binary(PyObject *object, PyObject *args);   /* slot, stage, other */
 PyObject *op_power(PyObject *object, PyObject *args);    /* stage, other, modulus */

@@ -162,21 +162,60 @@ static PyObject *dict_of_values(PyObject *kwargs)
     return values;
 }
 
+/* object.name(*args, **kwargs), as the interpreter does it: without a bound method in between. */
+static PyObject *call_method(PyObject *object, PyObject *name, PyObject *args, PyObject *kwargs)
+{
+    Py_ssize_t positional = PyTuple_GET_SIZE(args), count = positional + 1, at = 0;
+    PyObject *small[8], **all = small, *names = NULL, *keyword, *value, *result = NULL;
+
+    if (kwargs != Py_None && PyDict_GET_SIZE(kwargs) > 0) {
+        count += PyDict_GET_SIZE(kwargs);
+        names = PyTuple_New(PyDict_GET_SIZE(kwargs));
+        if (names == NULL)
+            return NULL;
+    }
+    if (count > (Py_ssize_t)Py_ARRAY_LENGTH(small))
+        all = PyMem_Calloc((size_t)count, sizeof(*all));
+    if (all == NULL) {
+        PyErr_NoMemory();
+        goto out;
+    }
+    all[0] = object;
+    memcpy(all + 1, ((PyTupleObject *)args)->ob_item, (size_t)positional * sizeof(*all));
+    for (Py_ssize_t i = 0; names != NULL && PyDict_Next(kwargs, &at, &keyword, &value); i++) {
+        if (!PyUnicode_Check(keyword)) {
+            PyErr_SetString(PyExc_TypeError, "keywords must be strings");
+            goto out;
+        }
+        PyTuple_SET_ITEM(names, i, Py_NewRef(keyword));
+        all[1 + positional + i] = value;
+    }
+    result = PyObject_VectorcallMethod(name, all, (size_t)positional + 1, names);
+out:
+    if (all != small)
+        PyMem_Free(all);
+    Py_XDECREF(names);
+    return result;
+}
+
 static PyObject *op_method(PyObject *object, PyObject *args)
 {
-    bool plain = is_plain(object) && PyTuple_Check(ARG(1));
-    PyObject *method = get_attribute(object, ARG(0));
-    PyObject *arguments, *kwargs, *result = NULL;
+    PyObject *name, *arguments, *kwargs, *result = NULL;
+    bool plain = is_plain(object);
 
-    if (method == NULL)
+    if (!PyUnicode_Check(ARG(0)) || !PyTuple_Check(ARG(1)) ||
+        (ARG(2) != Py_None && !PyDict_Check(ARG(2)))) {
+        PyErr_SetString(PyExc_TypeError, "a method needs a name, a tuple and a dict of arguments");
         return NULL;
+    }
+    name = as_name(ARG(0));
     arguments = plain ? tuple_of_values(ARG(1)) : Py_NewRef(ARG(1));
-    kwargs = plain && PyDict_Check(ARG(2)) ? dict_of_values(ARG(2)) : Py_NewRef(ARG(2));
+    kwargs = plain && ARG(2) != Py_None ? dict_of_values(ARG(2)) : Py_NewRef(ARG(2));
     if (arguments != NULL && kwargs != NULL)
-        result = call(method, arguments, kwargs);
+        result = call_method(object, name, arguments, kwargs);
+    Py_DECREF(name);
     Py_XDECREF(arguments);
     Py_XDECREF(kwargs);
-    Py_DECREF(method);
     return result;
 }
 

@@ -25,9 +25,14 @@ static PyObject *proxy_alloc(int owner, const pg_shape_t *shape, pg_mode_t mode)
 
 PyObject *pg_proxy_new_local(PyObject *object)
 {
-    const pg_shape_t *shape = pg_shape_of(object);
-    PyObject *proxy = shape != NULL ? proxy_alloc(pg.rank, shape, PG_MODE_VALUE) : NULL;
+    const pg_shape_t *shape;
+    PyObject *proxy;
 
+    /* A Proxy to a Proxy of this rank is one to its object, however long the chain. */
+    while (PG_PROXY_CHECK(object) && pg_proxy_is_direct((pg_proxy_t *)object))
+        object = ((pg_proxy_t *)object)->object;
+    shape = pg_shape_of(object);
+    proxy = shape != NULL ? proxy_alloc(pg.rank, shape, PG_MODE_VALUE) : NULL;
     if (proxy == NULL)
         return NULL;
     ((pg_proxy_t *)proxy)->object = Py_NewRef(object);

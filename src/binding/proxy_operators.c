@@ -10,6 +10,7 @@
 #include "proxy_operators.h"
 
 #include "interp.h"
+#include "operators.h"
 #include "ops.h"
 
 #include <stddef.h>
@@ -32,6 +33,14 @@ static bool has_a_say(PyObject *object, size_t offset)
 {
     return PyType_HasFeature(Py_TYPE(object), Py_TPFLAGS_HEAPTYPE) && !PG_PROXY_CHECK(object) &&
            number_slot(Py_TYPE(object), offset) != NULL;
+}
+
+/* True if a local object is, by its name, of the class of the Proxy's object, a class of the
+ * program. Such an operand is not asked for the reflected operation. */
+static bool is_twin(PyObject *object, PyObject *proxy)
+{
+    return PyType_HasFeature(Py_TYPE(object), Py_TPFLAGS_HEAPTYPE) && !PG_PROXY_CHECK(object) &&
+           strcmp(Py_TYPE(object)->tp_name, AS_PROXY(proxy)->shape->name) == 0;
 }
 
 /* True if the answer comes at once and by value, so that it may be NotImplemented. */
@@ -63,7 +72,7 @@ static PyObject *inplace_with_copy(PyObject *left, binaryfunc function, PyObject
 }
 
 /* The Proxy is at the right of a local object. */
-static PyObject *reflected(pg_slot_t slot, binaryfunc function, binaryfunc inplace, PyObject *left,
+static PyObject *reflected(pg_slot_t slot, size_t offset, binaryfunc inplace, PyObject *left,
                            PyObject *right)
 {
     if (inplace != NULL && pg_type_is_builtin(Py_TYPE(left)) && pg_interp_is_inplace()) {
@@ -72,23 +81,31 @@ static PyObject *reflected(pg_slot_t slot, binaryfunc function, binaryfunc inpla
         return inplace_with_copy(left, inplace, right);
     }
     if (pg_proxy_is_direct(AS_PROXY(right)))
-        return function(left, AS_PROXY(right)->object);
-    if (!is_asking(right) || (slot == PG_SLOT_nb_add && is_concat_only(right)))
-        return operate_binary(right, slot, PG_STAGE_REVERSE, left);
-    return operate_binary(right, slot, PG_STAGE_BOTH_REVERSE, left);
+        return pg_ask_reverse(offset, left, AS_PROXY(right)->object);
+    return operate_binary(right, slot, is_asking(right) ? PG_STAGE_BOTH_REVERSE : PG_STAGE_REVERSE,
+                          left);
 }
 
-static PyObject *binary(pg_slot_t slot, size_t offset, binaryfunc function, binaryfunc inplace,
-                        PyObject *left, PyObject *right)
+static PyObject *binary(pg_slot_t slot, size_t offset, binaryfunc inplace, PyObject *left,
+                        PyObject *right)
 {
     PyObject *result;
 
     if (!PG_PROXY_CHECK(left))
-        return reflected(slot, function, inplace, left, right);
-    if (pg_proxy_is_direct(AS_PROXY(left)))
-        return pg_proxy_own(AS_PROXY(left), function(AS_PROXY(left)->object, right));
+        return reflected(slot, offset, inplace, left, right);
     if (slot == PG_SLOT_nb_add && is_concat_only(left))
-        Py_RETURN_NOTIMPLEMENTED; /* then comes sq_concat */
+        Py_RETURN_NOTIMPLEMENTED;                  /* then comes sq_concat, or its in-place form */
+    if (is_asking(left) && is_twin(right, left)) { /* the interpreter must not ask it once more */
+        bool changes = inplace != NULL && pg_interp_is_inplace();
+
+        return changes ? operate_binary(left, slot, PG_STAGE_INPLACE, right)
+                       : operate_binary(left, slot, PG_STAGE_FULL, right);
+    }
+    if (pg_proxy_is_direct(AS_PROXY(left))) {
+        if (PG_PROXY_CHECK(right) && pg_proxy_is_direct(AS_PROXY(right)))
+            right = AS_PROXY(right)->object;
+        return pg_proxy_own(AS_PROXY(left), pg_ask_both(offset, AS_PROXY(left)->object, right));
+    }
     if (is_asking(left) && has_a_say(right, offset)) {
         result = operate_binary(left, slot, PG_STAGE_OWN, right);
         if (result != Py_NotImplemented)
@@ -104,7 +121,7 @@ static PyObject *binary(pg_slot_t slot, size_t offset, binaryfunc function, bina
 
 static PyObject *inplace(pg_slot_t slot, binaryfunc function, PyObject *self, PyObject *other)
 {
-    if (pg_proxy_is_direct(AS_PROXY(self)))
+    if (pg_proxy_is_direct(AS_PROXY(self)) && !PG_PROXY_CHECK(other))
         return pg_proxy_own(AS_PROXY(self), function(AS_PROXY(self)->object, other));
     return operate_binary(self, slot, PG_STAGE_INPLACE, other);
 }
@@ -130,8 +147,8 @@ static PyObject *unary(PyObject *self, pg_slot_t slot, unaryfunc function)
 #define BINARY(slot, name, function, inplace_slot, inplace_function)                               \
     PyObject *pg_Proxy_##slot(PyObject *left, PyObject *right)                                     \
     {                                                                                              \
-        return binary(PG_SLOT_##slot, offsetof(PyNumberMethods, slot), function, inplace_function, \
-                      left, right);                                                                \
+        return binary(PG_SLOT_##slot, offsetof(PyNumberMethods, slot), inplace_function, left,     \
+                      right);                                                                      \
     }                                                                                              \
     PyObject *pg_Proxy_##inplace_slot(PyObject *self, PyObject *other)                             \
     {                                                                                              \
@@ -146,8 +163,7 @@ static PyObject *unary(PyObject *self, pg_slot_t slot, unaryfunc function)
 
 PyObject *pg_Proxy_divmod(PyObject *left, PyObject *right)
 {
-    return binary(PG_SLOT_nb_divmod, offsetof(PyNumberMethods, nb_divmod), PyNumber_Divmod, NULL,
-                  left, right);
+    return binary(PG_SLOT_nb_divmod, offsetof(PyNumberMethods, nb_divmod), NULL, left, right);
 }
 
 /* ---- sequences ---- */
@@ -190,28 +206,36 @@ static PyObject *operate_power(PyObject *proxy, pg_stage_t stage, PyObject *othe
                             Py_BuildValue("(iOO)", (int)stage, other, modulus));
 }
 
+static PyObject *power_of_proxy(PyObject *base, PyObject *exponent, PyObject *modulus)
+{
+    bool twin = is_twin(exponent, base);
+    bool asking = is_asking(base) && modulus == Py_None && !twin;
+    PyObject *result;
+
+    if (twin && pg_interp_is_inplace())
+        return operate_power(base, PG_STAGE_INPLACE, exponent, modulus);
+    if (asking && AS_PROXY(base)->object == NULL &&
+        has_a_say(exponent, offsetof(PyNumberMethods, nb_power))) {
+        result = operate_power(base, PG_STAGE_OWN, exponent, modulus);
+        if (result != Py_NotImplemented)
+            return result;
+        Py_DECREF(result);
+        result = Py_TYPE(exponent)->tp_as_number->nb_power(base, exponent, modulus);
+        if (result != Py_NotImplemented)
+            return result;
+        Py_DECREF(result);
+    }
+    return operate_power(base, asking ? PG_STAGE_BOTH : PG_STAGE_FULL, exponent, modulus);
+}
+
 PyObject *pg_Proxy_power(PyObject *base, PyObject *exponent, PyObject *modulus)
 {
     PyObject *value, *result;
 
-    if (PG_PROXY_CHECK(base)) {
-        bool asking = !pg_proxy_is_direct(AS_PROXY(base)) && is_asking(base) && modulus == Py_None;
-
-        if (asking && has_a_say(exponent, offsetof(PyNumberMethods, nb_power))) {
-            result = operate_power(base, PG_STAGE_OWN, exponent, modulus);
-            if (result != Py_NotImplemented)
-                return result;
-            Py_DECREF(result);
-            result = Py_TYPE(exponent)->tp_as_number->nb_power(base, exponent, modulus);
-            if (result != Py_NotImplemented)
-                return result;
-            Py_DECREF(result);
-        }
-        return operate_power(base, asking ? PG_STAGE_BOTH : PG_STAGE_FULL, exponent, modulus);
-    }
+    if (PG_PROXY_CHECK(base))
+        return power_of_proxy(base, exponent, modulus);
     if (PG_PROXY_CHECK(exponent)) {
-        bool asking =
-            !pg_proxy_is_direct(AS_PROXY(exponent)) && is_asking(exponent) && modulus == Py_None;
+        bool asking = is_asking(exponent) && modulus == Py_None;
 
         return operate_power(exponent, asking ? PG_STAGE_BOTH_REVERSE : PG_STAGE_REVERSE, base,
                              modulus);
@@ -239,10 +263,15 @@ PyObject *pg_Proxy_richcompare(PyObject *self, PyObject *other, int how)
 {
     static const int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE};
     richcmpfunc local = Py_TYPE(other)->tp_richcompare;
+    bool ordering = how != Py_EQ && how != Py_NE;
     PyObject *result;
 
-    if (pg_proxy_is_direct(AS_PROXY(self)))
-        return PyObject_RichCompare(AS_PROXY(self)->object, other, how);
+    if (pg_proxy_is_direct(AS_PROXY(self))) {
+        if (PG_PROXY_CHECK(other) && pg_proxy_is_direct(AS_PROXY(other)))
+            other = AS_PROXY(other)->object;
+        return ordering ? pg_compare_both(AS_PROXY(self)->object, other, how)
+                        : PyObject_RichCompare(AS_PROXY(self)->object, other, how);
+    }
     if (is_asking(self) && local != NULL && !PG_PROXY_CHECK(other) &&
         local != PyBaseObject_Type.tp_richcompare &&
         PyType_HasFeature(Py_TYPE(other), Py_TPFLAGS_HEAPTYPE)) {
@@ -255,7 +284,5 @@ PyObject *pg_Proxy_richcompare(PyObject *self, PyObject *other, int how)
             return result;
         Py_DECREF(result);
     }
-    if (is_asking(self) && how != Py_EQ && how != Py_NE)
-        return compare(self, how, PG_STAGE_BOTH, other);
-    return compare(self, how, PG_STAGE_FULL, other);
+    return compare(self, how, is_asking(self) && ordering ? PG_STAGE_BOTH : PG_STAGE_FULL, other);
 }

@@ -48,6 +48,8 @@ static void read_slots(PyTypeObject *type, uint64_t *slots)
     }
     if (type->tp_hash != PyObject_HashNotImplemented)
         set(slots, PG_SLOT_HASHABLE);
+    if (type->tp_as_sequence == NULL)
+        set(slots, PG_SLOT_NO_SEQUENCE);
     if (PyType_HasFeature(type, Py_TPFLAGS_SEQUENCE))
         set(slots, PG_SLOT_SEQUENCE);
     if (PyType_HasFeature(type, Py_TPFLAGS_MAPPING))
@@ -96,8 +98,11 @@ static PyTypeObject *make_type(const pg_shape_t *shape)
     if (pg_shape_has(shape, PG_SLOT_MAPPING))
         spec.flags |= Py_TPFLAGS_MAPPING;
     type = PyType_FromModuleAndSpec(table.module, &spec, (PyObject *)pg.proxy_type);
-    if (type != NULL)
+    if (type != NULL) {
         ((PyTypeObject *)type)->tp_name = shape->name;
+        if (pg_shape_has(shape, PG_SLOT_NO_SEQUENCE)) /* the interpreter asks that, too */
+            ((PyTypeObject *)type)->tp_as_sequence = NULL;
+    }
 out:
     Py_XDECREF(name);
     PyMem_Free(slots);

@@ -20,6 +20,7 @@ typedef enum pg_slot {
 #define OTHER(slot, function) PG_SLOT_##slot,
 #define SPECIAL(name) PG_SLOT_##name,
 #include "slots.def"
+    PG_SLOT_NO_SEQUENCE, /* it has not even room for a sequence's slots */
     PG_SLOT_CONCAT_ONLY, /* a sequence that is no number: + is sq_concat */
     PG_SLOT_HASHABLE,    /* instances can be hashed */
     PG_SLOT_SEQUENCE,    /* a sequence to the match statement */
