@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -18,8 +19,6 @@ from collections.abc import Callable
 from pygas.bench import timing
 
 _RAW = "raw active message"
-_MPI = "mpi4py, pickled request and reply"
-_RPYC = "RPyC, method call"
 _ASYNC = "async method call, 1,000 in flight, each"
 _METHOD = "method call, 1 argument"
 
@@ -86,22 +85,15 @@ def _pygas_round(count: int) -> dict[str, float]:
 
 
 def _mpi_round(count: int) -> dict[str, float]:
+    command = ["mpirun", "-n", "2", "--oversubscribe"]
+    if os.geteuid() == 0:
+        command.append("--allow-run-as-root")
     module = "pygas.bench.peers.mpi4py_call"
-    command = ["mpirun", "-n", "2", "--oversubscribe", sys.executable, "-m", module, str(count)]
-    if hasattr(shutil, "which") and shutil.which("mpirun") and _is_root():
-        command.insert(1, "--allow-run-as-root")
-    return {_MPI: value for value in _run(command).values()}
+    return _run([*command, sys.executable, "-m", module, str(count)])
 
 
 def _rpyc_round(count: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "pygas.bench.peers.rpyc_call", str(count)]
-    return {_RPYC: value for value in _run(command).values()}
-
-
-def _is_root() -> bool:
-    import os
-
-    return os.geteuid() == 0
+    return _run([sys.executable, "-m", "pygas.bench.peers.rpyc_call", str(count)])
 
 
 def _run(command: list[str]) -> dict[str, float]:

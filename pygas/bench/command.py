@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Benchmark(NamedTuple):
-    """A benchmark: its name, one line of help, and the module that has ``configure`` and ``main``."""
+    """A benchmark: its name, one line of help, and the module that has the rest."""
 
     name: str
     help: str

@@ -37,7 +37,7 @@ def main() -> None:
     samples = timing.sample(lambda: connection.root.method(1), count)
     connection.close()
     process.join(10)
-    timing.emit({"RPyC": samples})
+    timing.emit({"RPyC, method call": samples})
 
 
 if __name__ == "__main__":
