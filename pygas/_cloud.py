@@ -17,7 +17,6 @@ import cloudpickle
 
 from pygas._core import Proxy
 
-
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 
@@ -37,7 +36,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if issubclass(type(obj), Proxy):
             return NotImplemented
         if _is_nameless_builtin(obj):
-            raise TypeError(f"cannot pickle class {obj.__qualname__!r}, which has no name elsewhere")
+            raise TypeError(
+                f"cannot pickle class {obj.__qualname__!r}, which has no name elsewhere"
+            )
         if isinstance(obj, io.IOBase) and not isinstance(obj, (io.BytesIO, io.StringIO)):
             raise TypeError(f"cannot pickle an open file ({type(obj).__name__!r} object)")
         return super().reducer_override(obj)

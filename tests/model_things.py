@@ -172,7 +172,7 @@ class Everything:
         self.log.append("enter")
         return self
 
-    def __exit__(self, kind: Any, value: Any, trace: Any) -> bool:
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: object) -> bool:
         self.log.append((kind.__name__ if kind else None, str(value)))
         return kind is KeyError
 
@@ -199,7 +199,7 @@ class Asynchronous:
     async def __aenter__(self) -> str:
         return "entered"
 
-    async def __aexit__(self, *exception: Any) -> bool:
+    async def __aexit__(self, *exception: object) -> bool:
         return True
 
 
