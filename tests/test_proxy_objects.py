@@ -25,9 +25,11 @@ from model_things import (
     Color,
     Data,
     Dynamic,
+    Longer,
     Node,
     Pair,
     Slotted,
+    Vector,
     WithMeta,
 )
 from test_proxy_model import on_rank_0
@@ -76,6 +78,31 @@ def test_attributes() -> None:
 
 def operator_like(x: int) -> int:
     return 2 * x
+
+
+@pytest.mark.ranks(2)
+@on_rank_0
+def test_methods_as_values() -> None:
+    p = new(Attributes)
+    bound = p.method
+    assert bound == p.method != p.later
+    assert hash(bound) == hash(p.method)
+    assert bound != new(Attributes).method
+    assert (bound.__name__, bound.__self__ is p) == ("method", True)
+    assert (p.cached(1), p.cached(1)) == (1, 1)
+    cached = p.cached
+    assert cached.__doc__ == "doc of cached"
+    assert cached.cache_info().hits == 1
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = bound.nothing
+
+
+@pytest.mark.ranks(2)
+@on_rank_0
+def test_a_subclass_is_asked_first() -> None:
+    p = new(Vector, 1, 2)
+    assert p + Longer(1, 1) == Vector(1, 2) + Longer(1, 1) == ("Longer radd", "Vector(1, 2)")
+    assert p + new(Longer, 1, 1) == ("Longer radd", "Vector(1, 2)")
 
 
 @pytest.mark.ranks(2)
