@@ -51,7 +51,9 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if issubclass(type(obj), Proxy) or _is_found_by_name_in_main(obj):
             return NotImplemented
         if _is_nameless_builtin(obj):
-            raise TypeError(f"cannot pickle class {obj.__qualname__!r}, which has no name elsewhere")
+            raise TypeError(
+                f"cannot pickle class {obj.__qualname__!r}, which has no name elsewhere"
+            )
         if isinstance(obj, io.IOBase) and not isinstance(obj, (io.BytesIO, io.StringIO)):
             raise TypeError(f"cannot pickle an open file ({type(obj).__name__!r} object)")
         return super().reducer_override(obj)

@@ -1,12 +1,12 @@
 """Iterating over an object of another rank, without a round trip for each item.
 
-The rule: a loop sees what it would see on the owner, as far as this process can tell the difference.
+The rule: a loop sees what it would see on the owner, as far as this process can tell.
 
 - Sequences (list, tuple, str, bytes, bytearray, range, and subclasses that iterate like them) are
-  fetched some items ahead. When this process has sent a request since they were fetched, what is left
-  of them is fetched again, so a loop whose body changes the sequence sees its own changes.
-- Dicts, their views, and sets are fetched as a whole. When this process has sent a request since, the
-  size is checked, and a change is the ``RuntimeError`` that the object itself would raise.
+  fetched some items ahead. When this process has sent a request since they were fetched, what is
+  left of them is fetched again, so a loop whose body changes the sequence sees its own changes.
+- Dicts, their views, and sets are fetched as a whole. When this process has sent a request since,
+  the size is checked, and a change is the ``RuntimeError`` that the object itself would raise.
 - Anything else (generators, files, iterators) may have side effects and is asked for one item at a
   time.
 

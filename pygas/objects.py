@@ -69,15 +69,15 @@ def async_(proxy: object) -> Any:
     """Return the same object with operations that do not wait. Does not block.
 
     Every operation on the result (``async_(p).method(x)``, ``async_(p)[i]``, ``async_(p).name``,
-    ``async_(p) + 1``) is sent at once and returns a `Future`. Requests of one thread to one owner run
-    in the order in which they were made, so assignments need no waiting either; if one fails, its
-    abandoned Future says so.
+    ``async_(p) + 1``) is sent at once and returns a `Future`. Requests of one thread to one owner
+    run in the order in which they were made, so assignments need no waiting either; if one fails,
+    its abandoned Future says so.
 
     Raises
     ------
     TypeError
-        If `proxy` is not a Proxy; also from operations whose result Python insists on at once, such as
-        ``len()`` and ``bool()``.
+        If `proxy` is not a Proxy; also from operations whose result Python insists on at once, such
+        as ``len()`` and ``bool()``.
     """
     return core().async_(proxy)
 

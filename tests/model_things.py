@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
+import functools
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
@@ -63,6 +64,13 @@ class Vector:
 
     def me(self) -> Any:
         return self
+
+
+class Longer(Vector):
+    """A subclass with a reflected method of its own, which is asked first."""
+
+    def __radd__(self, other: Any) -> Any:
+        return ("Longer radd", repr(other))
 
 
 class Bare:
@@ -172,7 +180,7 @@ class Everything:
         self.log.append("enter")
         return self
 
-    def __exit__(self, kind: Any, value: Any, trace: Any) -> bool:
+    def __exit__(self, kind: type[BaseException] | None, value: object, trace: object) -> bool:
         self.log.append((kind.__name__ if kind else None, str(value)))
         return kind is KeyError
 
@@ -199,7 +207,7 @@ class Asynchronous:
     async def __aenter__(self) -> str:
         return "entered"
 
-    async def __aexit__(self, *exception: Any) -> bool:
+    async def __aexit__(self, *exception: object) -> bool:
         return True
 
 
@@ -260,6 +268,11 @@ class Attributes:
 
     def later(self) -> str:
         return "before"
+
+    @functools.cache  # noqa: B019
+    def cached(self, x: int) -> int:
+        """doc of cached"""
+        return x
 
     @classmethod
     def make(cls) -> str:

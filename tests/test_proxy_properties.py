@@ -22,16 +22,17 @@ lists = st.lists(numbers, max_size=4)
 dicts = st.dictionaries(keys, numbers, max_size=3)
 sets = st.sets(numbers, max_size=4)
 texts = st.text("ab1 ", max_size=5)
-optional = st.none() | numbers
+nothing = st.none()
+optional = nothing | numbers
 slices = st.builds(slice, optional, optional, st.sampled_from([None, 1, 2, -1, 0]))
-signs = "+ - * / // % ** << >> & | ^".split()
-comparisons = "== != < <= > >=".split()
+signs = ["+", "-", "*", "/", "//", "%", "**", "<<", ">>", "&", "|", "^"]
+comparisons = ["==", "!=", "<", "<=", ">", ">="]
 
 # An operation is code with `x`, the object, and `y` and `z`, which are drawn.
 Operation = tuple[str, Any, Any]
 
 
-def op(*codes: str, y: Any = st.none(), z: Any = st.none()) -> st.SearchStrategy[Operation]:
+def op(*codes: str, y: Any = nothing, z: Any = nothing) -> st.SearchStrategy[Operation]:
     return st.tuples(st.sampled_from(codes), y, z)
 
 
@@ -203,7 +204,7 @@ def agree(
     """Try; `without` comparing what some operations give."""
 
     @settings(
-        max_examples=50,
+        max_examples=150,
         deadline=None,
         derandomize=True,
         database=None,

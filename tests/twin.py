@@ -7,7 +7,6 @@ from typing import Any
 
 import pygas
 
-
 PLAIN = (int, float, complex, str, bytes, tuple, frozenset)  # whose identity means nothing
 
 

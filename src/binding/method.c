@@ -1,5 +1,6 @@
 #include "method.h"
 
+#include "call.h"
 #include "ops.h"
 
 #include <stddef.h>
@@ -57,6 +58,63 @@ static PyObject *Method_call(PyObject *self, PyObject *args, PyObject *kwargs)
     return pg_proxy_operate(method->proxy, PG_OP_METHOD, request);
 }
 
+/* What only the method itself knows: its text of help, a cache's cache_info(). */
+static PyObject *attribute_there(method_t *method, PyObject *name)
+{
+    PyObject *operators = PyImport_ImportModule("operator");
+    PyObject *getter = operators != NULL
+                           ? PyObject_CallMethod(operators, "attrgetter", "N",
+                                                 PyUnicode_FromFormat("%U.%U", method->name, name))
+                           : NULL;
+    PyObject *request =
+        getter != NULL ? Py_BuildValue("(N(O)O)", getter, method->proxy, Py_None) : NULL;
+    PyObject *result = NULL;
+
+    if (request != NULL)
+        result =
+            pg_call_blocking(method->proxy->owner, PG_OP_FUNCTION, 0, request, PG_WANT_VALUE, NULL);
+    Py_XDECREF(operators);
+    Py_XDECREF(request);
+    return result;
+}
+
+static PyObject *Method_getattro(PyObject *self, PyObject *name)
+{
+    static const char *const there[] = {"__doc__", "__module__", "__qualname__"};
+    PyObject *result;
+
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(there); i++)
+        if (PyUnicode_CompareWithASCIIString(name, there[i]) == 0)
+            return attribute_there((method_t *)self, name);
+    result = PyObject_GenericGetAttr(self, name);
+    if (result != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError))
+        return result;
+    PyErr_Clear();
+    return attribute_there((method_t *)self, name);
+}
+
+/* Methods of the same name of the same object are equal, as bound methods are. */
+static PyObject *Method_richcompare(PyObject *self, PyObject *other, int how)
+{
+    method_t *one = (method_t *)self, *two = (method_t *)other;
+    bool equal;
+
+    if ((how != Py_EQ && how != Py_NE) || Py_TYPE(other) != pg.method_type)
+        Py_RETURN_NOTIMPLEMENTED;
+    equal = one->proxy->owner == two->proxy->owner && one->proxy->id == two->proxy->id &&
+            one->proxy->mode == two->proxy->mode && PyUnicode_Compare(one->name, two->name) == 0;
+    return PyBool_FromLong(equal == (how == Py_EQ));
+}
+
+static Py_hash_t Method_hash(PyObject *self)
+{
+    method_t *method = (method_t *)self;
+    Py_hash_t hash = PyObject_Hash(method->name) ^ (Py_hash_t)method->proxy->id ^
+                     (Py_hash_t)method->proxy->owner << 20;
+
+    return hash != -1 ? hash : -2;
+}
+
 static PyObject *Method_repr(PyObject *self)
 {
     method_t *method = (method_t *)self;
@@ -99,6 +157,9 @@ static PyType_Slot Method_slots[] = {
     {Py_tp_dealloc, Method_dealloc},
     {Py_tp_call, Method_call},
     {Py_tp_repr, Method_repr},
+    {Py_tp_getattro, Method_getattro},
+    {Py_tp_richcompare, Method_richcompare},
+    {Py_tp_hash, Method_hash},
     {Py_tp_methods, Method_methods},
     {Py_tp_members, Method_members},
     {0, NULL},

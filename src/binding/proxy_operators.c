@@ -43,6 +43,20 @@ static bool is_twin(PyObject *object, PyObject *proxy)
            strcmp(Py_TYPE(object)->tp_name, AS_PROXY(proxy)->shape->name) == 0;
 }
 
+/* True if a local object is, by the names, of a subclass of the class of the Proxy's object. */
+static bool is_of_subclass(PyObject *object, PyObject *proxy)
+{
+    PyObject *classes = Py_TYPE(object)->tp_mro;
+
+    for (Py_ssize_t i = 1; classes != NULL && i < PyTuple_GET_SIZE(classes); i++) {
+        PyTypeObject *type = (PyTypeObject *)PyTuple_GET_ITEM(classes, i);
+
+        if (type != &PyBaseObject_Type && strcmp(type->tp_name, AS_PROXY(proxy)->shape->name) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* True if the answer comes at once and by value, so that it may be NotImplemented. */
 static bool is_asking(PyObject *proxy)
 {
@@ -107,6 +121,12 @@ static PyObject *binary(pg_slot_t slot, size_t offset, binaryfunc inplace, PyObj
         return pg_proxy_own(AS_PROXY(left), pg_ask_both(offset, AS_PROXY(left)->object, right));
     }
     if (is_asking(left) && has_a_say(right, offset)) {
+        if (is_of_subclass(right, left)) { /* then it is asked first */
+            result = number_slot(Py_TYPE(right), offset)(left, right);
+            if (result != Py_NotImplemented)
+                return result;
+            Py_DECREF(result);
+        }
         result = operate_binary(left, slot, PG_STAGE_OWN, right);
         if (result != Py_NotImplemented)
             return result;

@@ -115,11 +115,9 @@ static int Proxy_ass_item(PyObject *self, Py_ssize_t index, PyObject *value)
     PyObject *key;
     int failed;
 
-    if (index < 0 && pg_shape_has(AS_PROXY(self)->shape, PG_SLOT_sq_length)) {
-        /* It was counted from the end already. */
-        PyErr_SetString(PyExc_IndexError, "assignment index out of range");
-        return -1;
-    }
+    if (index < 0 && pg_shape_has(AS_PROXY(self)->shape, PG_SLOT_sq_length))
+        index =
+            PY_SSIZE_T_MAX; /* counted from the end already: out of range, as the class says it */
     key = PyLong_FromSsize_t(index);
     failed = key != NULL ? Proxy_ass_subscript(self, key, value) : -1;
     Py_XDECREF(key);

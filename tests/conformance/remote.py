@@ -1,8 +1,8 @@
-"""Run CPython's own tests of a class on Proxies: the objects live on rank 1, the tests run on rank 0.
+"""Run CPython's own tests of a class on Proxies: objects on rank 1, tests on rank 0.
 
-`Remote` stands in the tests' namespace where the class would stand, and makes its objects on rank 1.
-`check` runs the tests and compares what failed with a table: every test that cannot pass for a reason
-of principle is in the table, with the reason, and a test in the table that passes is a failure, too.
+`Remote` stands in the tests where the class would stand, and makes its objects on rank 1.
+`check` runs the tests and compares what failed with a table: every test that cannot pass for a
+reason of principle is in the table, with the reason; one in the table that passes fails the run.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ RESULT_STATE = "changes a result and expects the object to change; results are c
 PICKLE = "pickles an iterator over the object, which refers to another rank"
 WARNING = "expects a warning, which is issued on the owner"
 MEMORYVIEW = "passes a memoryview, which travels as bytes"
-NEW_AGAIN = "passes an object whose class doubles its value whenever it is made, also by pickle"
+NEW_AGAIN = "passes an object that changes whenever it is made, also by pickle"
 
 
 def _sendable(argument: Any) -> Any:
-    """Give the constructor a reference to what cannot be copied, as operations on a Proxy get it."""
+    """Give the constructor a reference to an iterator, as operations on a Proxy get it."""
     return pygas.Proxy(argument) if isinstance(argument, Iterator) else argument
 
 

@@ -39,4 +39,4 @@ def test_float() -> None:
         for value in vars(tests).values()
         if isinstance(value, type) and issubclass(value, unittest.TestCase)
     ]
-    remote.check({cls: FLOAT for cls in classes})
+    remote.check(dict.fromkeys(classes, FLOAT))

@@ -30,7 +30,7 @@ def test_str() -> None:
 
         def checkequalnofix(self, result: Any, obj: Any, methodname: str, *args: Any) -> None:
             realresult = getattr(self.fixtype(obj), methodname)(*args)
-            self.assertEqual(realresult, result)
-            self.assertIs(type(realresult), type(result))
+            assert realresult == result
+            assert type(realresult) is type(result)
 
     remote.check({Str: STR})
