@@ -1,0 +1,65 @@
+/* The one job of this process: may it be used, and what its errors are in Python. */
+#include "state.h"
+
+pg_state_t pg;
+
+PyObject *pg_raise_status(gas_status_t status)
+{
+    PyObject *type = PyExc_RuntimeError;
+    const char *text = gas_error_text();
+
+    if (status == GAS_ERR_NO_MEMORY)
+        type = PyExc_MemoryError;
+    else if (status == GAS_ERR_INVALID)
+        type = PyExc_ValueError;
+    else if (status == GAS_ERR_IO || status == GAS_ERR_CLOSED)
+        type = PyExc_ConnectionError;
+    PyErr_SetString(type, *text != '\0' ? text : gas_status_name(status));
+    return NULL;
+}
+
+int pg_require_job(void)
+{
+    PyObject *module, *result;
+
+    switch ((pg_phase_t)atomic_load(&pg.phase)) {
+    case PG_RUNNING:
+        return 0;
+    case PG_BEFORE:
+    case PG_STARTING:
+        module = PyImport_ImportModule("pygas._job");
+        result = module != NULL ? PyObject_CallMethod(module, "start", NULL) : NULL;
+        Py_XDECREF(module);
+        Py_XDECREF(result);
+        return result != NULL ? 0 : -1;
+    case PG_ENDED:
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the job has ended on this rank: nothing shared can be used any more");
+        return -1;
+    case PG_FORKED:
+        PyErr_Format(
+            PyExc_RuntimeError,
+            "this process was forked from rank %d and is not part of the job: use PyGAS in "
+            "the rank itself, or start workers with the 'spawn' method",
+            pg.rank);
+        return -1;
+    }
+    PyErr_SetString(PyExc_SystemError, "the job is in no known phase");
+    return -1;
+}
+
+int pg_enter(void)
+{
+    if (pg_require_job() < 0)
+        return -1;
+    atomic_fetch_add(&pg.users, 1);
+    if (atomic_load(&pg.phase) == PG_RUNNING)
+        return 0;
+    pg_leave();
+    return pg_require_job();
+}
+
+void pg_leave(void)
+{
+    atomic_fetch_sub(&pg.users, 1);
+}
