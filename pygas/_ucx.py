@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
+import pathlib
 from types import ModuleType
 
 # UCX reads these when its libraries are loaded. Its own crash handler would hide Python's
@@ -55,6 +56,20 @@ def _load_ucx() -> None:
         )
 
 
+def _load_extension() -> ModuleType:
+    try:
+        return importlib.import_module("pygas._core")
+    except ModuleNotFoundError as error:
+        package = pathlib.Path(__file__).resolve().parent
+        if error.name == "pygas._core" and (package.parent / "meson.build").exists():
+            raise ImportError(
+                f"this is PyGAS's source tree ({package}), which has no compiled extension: run the "
+                "program from another directory, or install with `pip install -e . "
+                "--no-build-isolation`"
+            ) from error
+        raise
+
+
 def load_core() -> ModuleType:
     """Return the extension module ``pygas._core``, loaded on top of the right UCX.
 
@@ -67,7 +82,7 @@ def load_core() -> ModuleType:
     os.environ.update(added)
     try:
         _load_ucx()
-        return importlib.import_module("pygas._core")
+        return _load_extension()
     finally:
         for name in added:
             os.environ.pop(name, None)

@@ -18,6 +18,10 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
+
+# What is tested is the installed package. `python -m pytest` in a clone would find the source tree
+# first, which has no extension; so would the jobs, which run elsewhere for that reason.
+sys.path[:] = [entry for entry in sys.path if pathlib.Path(entry or ".").resolve() != HERE.parent]
 DEFAULT_TIMEOUT = 60.0
 
 
@@ -27,6 +31,7 @@ def run_command(
     **options: object,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command with its output captured; kill its whole process group when time is up."""
+    options.setdefault("cwd", HERE)
     with subprocess.Popen(
         [os.fspath(word) for word in command],
         stdout=subprocess.PIPE,
