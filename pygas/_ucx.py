@@ -14,8 +14,13 @@ import pathlib
 from types import ModuleType
 
 # UCX reads these when its libraries are loaded. Its own crash handler would hide Python's
-# faulthandler, and its messages belong on stderr, not in the program's output.
-_UCX_DEFAULTS = {"UCX_HANDLE_ERRORS": "none", "UCX_LOG_FILE": "stderr"}
+# faulthandler, and its messages belong on stderr, not in the program's output. Its warnings are
+# about operations that were still open when a rank left, which is nobody's concern by then.
+_UCX_DEFAULTS = {
+    "UCX_HANDLE_ERRORS": "none",
+    "UCX_LOG_FILE": "stderr",
+    "UCX_LOG_LEVEL": "error",
+}
 
 #: The oldest UCX that will do.
 UCX_MINIMUM = (1, 13)
@@ -63,8 +68,8 @@ def _load_extension() -> ModuleType:
         package = pathlib.Path(__file__).resolve().parent
         if error.name == "pygas._core" and (package.parent / "meson.build").exists():
             raise ImportError(
-                f"this is PyGAS's source tree ({package}), which has no compiled extension: run the "
-                "program from another directory, or install with `pip install -e . "
+                f"this is PyGAS's source tree ({package}), which has no compiled extension: run "
+                "the program from another directory, or install with `pip install -e . "
                 "--no-build-isolation`"
             ) from error
         raise
