@@ -7,13 +7,14 @@ reason of principle is in the table, with the reason; one in the table that pass
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import io
 import sys
-import types
 import unittest
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import pytest
 
 import pygas
 
@@ -74,13 +75,13 @@ class Remote:
         return getattr, (sys.modules["builtins"], self._cls.__name__)
 
 
-def load(name: str) -> types.ModuleType | None:
-    """Import a module of CPython's test package; None where that is not installed."""
+def needs(*names: str) -> pytest.MarkDecorator:
+    """Skip where CPython's test package is not installed (Debian: libpython3-testsuite)."""
     try:
-        return importlib.import_module(name)
+        missing = [name for name in names if importlib.util.find_spec(name) is None]
     except ImportError:
-        print(f"conformance: skipped, no {name} in this interpreter", flush=True)
-        return None
+        missing = list(names)
+    return pytest.mark.skipif(bool(missing), reason=f"no {', '.join(missing)} in this interpreter")
 
 
 class _Result(unittest.TextTestResult):

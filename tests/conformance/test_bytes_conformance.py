@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 import remote
+
+pytestmark = remote.needs("test.test_bytes")
 
 BOTH = {
     "test_basics": remote.EXACT_TYPE,
@@ -17,9 +21,7 @@ BYTES = {**BOTH, "test_copy": remote.EXACT_TYPE}
 
 @pytest.mark.ranks(2)
 def test_bytes() -> None:
-    tests = remote.load("test.test_bytes")
-    if tests is None:
-        return
+    tests = importlib.import_module("test.test_bytes")
 
     class Bytes(tests.BytesTest):
         type2test = remote.Remote(bytes)

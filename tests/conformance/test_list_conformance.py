@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import deque
 
 import pytest
 import remote
 
+pytestmark = remote.needs("test.list_tests", "test.seq_tests", "test.test_deque")
+
 
 @pytest.mark.ranks(2)
 def test_list() -> None:
-    tests = remote.load("test.list_tests")
-    if tests is None:
-        return
+    tests = importlib.import_module("test.list_tests")
 
     class List(tests.CommonTest):
         type2test = remote.Remote(list)
@@ -22,10 +23,8 @@ def test_list() -> None:
 
 @pytest.mark.ranks(2)
 def test_tuple_and_deque() -> None:
-    tests = remote.load("test.seq_tests")
-    deques = remote.load("test.test_deque")
-    if tests is None or deques is None:
-        return
+    tests = importlib.import_module("test.seq_tests")
+    deques = importlib.import_module("test.test_deque")
 
     class Tuple(tests.CommonTest):
         type2test = remote.Remote(tuple)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import OrderedDict, UserDict
 
 import pytest
 import remote
+
+pytestmark = remote.needs("test.mapping_tests", "test.test_ordered_dict")
 
 EXCLUDED = {"test_setdefault": remote.RESULT_STATE}
 
 
 @pytest.mark.ranks(2)
 def test_mappings() -> None:
-    tests = remote.load("test.mapping_tests")
-    ordered = remote.load("test.test_ordered_dict")
-    if tests is None or ordered is None:
-        return
+    tests = importlib.import_module("test.mapping_tests")
+    ordered = importlib.import_module("test.test_ordered_dict")
 
     class Basic(tests.BasicTestMappingProtocol):
         type2test = remote.Remote(dict)

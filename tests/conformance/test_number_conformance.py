@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import unittest
 
 import pytest
 import remote
+
+pytestmark = remote.needs("test.test_int", "test.test_float")
 
 INT = {
     "test_int_returns_int_subclass": remote.WARNING,
@@ -21,18 +24,14 @@ FLOAT = {
 
 @pytest.mark.ranks(2)
 def test_int() -> None:
-    tests = remote.load("test.test_int")
-    if tests is None:
-        return
+    tests = importlib.import_module("test.test_int")
     tests.int = remote.Remote(int)  # type: ignore[attr-defined]
     remote.check({tests.IntTestCases: INT})
 
 
 @pytest.mark.ranks(2)
 def test_float() -> None:
-    tests = remote.load("test.test_float")
-    if tests is None:
-        return
+    tests = importlib.import_module("test.test_float")
     tests.float = remote.Remote(float)  # type: ignore[attr-defined]
     classes = [
         value

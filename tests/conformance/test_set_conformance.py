@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 import remote
+
+pytestmark = remote.needs("test.test_set")
 
 BOTH = {
     "test_cyclical_repr": remote.ARGUMENT_STATE,
@@ -25,9 +29,7 @@ FROZENSET = {
 
 @pytest.mark.ranks(2)
 def test_sets() -> None:
-    tests = remote.load("test.test_set")
-    if tests is None:
-        return
+    tests = importlib.import_module("test.test_set")
 
     class Set(tests.TestSet):
         thetype = remote.Remote(set)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from typing import Any
 
 import pytest
 import remote
+
+MODULE = "test.test_str" if sys.version_info >= (3, 13) else "test.test_unicode"
+pytestmark = remote.needs(MODULE)
 
 STR = {
     "test_bug1001011": remote.EXACT_TYPE,
@@ -16,9 +21,7 @@ STR = {
 
 @pytest.mark.ranks(2, timeout=300)
 def test_str() -> None:
-    tests = remote.load("test.test_str") or remote.load("test.test_unicode")
-    if tests is None:
-        return
+    tests = importlib.import_module(MODULE)
 
     class Str(getattr(tests, "StrTest", None) or tests.UnicodeTest):
         type2test = remote.Remote(str)
