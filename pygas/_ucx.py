@@ -20,6 +20,9 @@ _UCX_DEFAULTS = {
     "UCX_HANDLE_ERRORS": "none",
     "UCX_LOG_FILE": "stderr",
     "UCX_LOG_LEVEL": "error",
+    # Hooks into malloc and mmap, for caches of registered memory that shared memory does not need.
+    # To try them out UCX makes System V segments, which a rank that is killed then would leave.
+    "UCX_MEM_EVENTS": "n",
 }
 
 #: The oldest UCX that will do.

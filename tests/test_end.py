@@ -176,6 +176,28 @@ def test_the_launcher_is_killed(tmp_path: pathlib.Path) -> None:
         assert shared_memory_files() <= before
 
 
+@pytest.mark.parametrize("victim", ["os.getpid()", "os.getppid()"], ids=["rank", "launcher"])
+def test_a_kill_while_shared_memory_is_made(tmp_path: pathlib.Path, victim: str) -> None:
+    program = write(
+        tmp_path,
+        "import os, random, signal, sys, threading, time\n"
+        "import pygas\n"
+        "pygas._job.core()\n"
+        "def kill():\n"
+        "    time.sleep(random.Random(sys.argv[1]).random() * 0.03)\n"
+        f"    os.kill({victim}, signal.SIGKILL)\n"
+        "threading.Thread(target=kill, daemon=True).start()\n"
+        "pygas.init()\n"
+        "time.sleep(60)\n",
+    )
+    before = shared_memory_files()
+    for seed in range(12):
+        result = run_ranks(2, program, str(seed), timeout=30)
+        assert result.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL), result.stderr
+        await_nothing(program)
+        assert shared_memory_files() <= before
+
+
 def test_ctrl_c_in_a_barrier(tmp_path: pathlib.Path) -> None:
     program = write(
         tmp_path, "pygas.barrier()\nprint('going', flush=True)\nwhile True: pygas.barrier()\n"

@@ -5,7 +5,8 @@ Design notes
 The guard is forked before any rank or thread exists, has a session of its own, ignores every
 signal it may, and reads a pipe whose writing end only the launcher holds. Through it the guard
 learns of process groups; at end of file it kills those it knows and has not been told to forget.
-An orderly launcher has had all groups forgotten by then.
+An orderly launcher has had all groups forgotten by then. Last of all, in any case, the guard
+removes the folder of the job's shared memory (`pygas.launch.shm`).
 
 No rank can slip through between being started and being announced, because a rank announces
 itself: after the fork it enters its process group, writes its number to the inherited pipe and
@@ -29,6 +30,7 @@ import sys
 from typing import NoReturn
 
 from pygas.launch.groups import signal_groups
+from pygas.launch.shm import remove_folder
 
 _MESSAGE = struct.Struct("=?i")
 
@@ -37,15 +39,20 @@ class Guard:
     """The launcher's handle of the guard process.
 
     Starting it forks; it must happen before the launcher starts a thread.
+
+    Parameters
+    ----------
+    folder : str
+        What to remove at the end, if it exists then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str) -> None:
         reader, self._writer = os.pipe()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self.pid = os.fork()
             if self.pid == 0:
-                _guard_main(reader)
+                _guard_main(reader, folder)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(reader)
@@ -70,13 +77,14 @@ class Guard:
             os.write(self._writer, _MESSAGE.pack(watch, group))
 
 
-def _guard_main(reader: int) -> NoReturn:
+def _guard_main(reader: int, folder: str) -> NoReturn:
     """Run the guard process; does not return."""
     try:
         os.setsid()
         _ignore_signals()
         _let_go(reader)
         signal_groups(_watched_at_end(reader), signal.SIGKILL)
+        remove_folder(folder)
     except BaseException:
         os._exit(1)
     os._exit(0)

@@ -31,6 +31,7 @@ import time
 from typing import NamedTuple
 
 from pygas.launch import ending as endings
+from pygas.launch import shm
 from pygas.launch.ending import Ending
 from pygas.launch.feed import StdinFeed
 from pygas.launch.files import (
@@ -115,7 +116,8 @@ class _Job:
         self._inbox = inbox
         self._output = output
         self._file_limit = file_limit
-        self._guard = Guard()
+        self._folder = shm.choose_folder()
+        self._guard = Guard(self._folder)
         self._ranks: list[Rank] = []
         self._groups: list[int] = []
         self._wireup = Wireup(options.size, self._send)
@@ -145,6 +147,8 @@ class _Job:
         environment.setdefault("PYTHONUNBUFFERED", "1")
         # A text has the same hash on all ranks: a Proxy to one finds what the text itself finds.
         environment.setdefault("PYTHONHASHSEED", str(1 + secrets.randbelow(2**32 - 1)))
+        if shm.VARIABLE not in environment and shm.make_folder(self._folder):
+            environment[shm.VARIABLE] = self._folder
         birth = Birth(
             command=self._options.command,
             environment=environment,

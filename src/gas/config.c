@@ -129,3 +129,15 @@ void gas_config_row(const gas_config_t *config, size_t index, gas_config_row_t *
     else
         snprintf(row->value, sizeof(row->value), "%" PRIu64, *(const uint64_t *)field);
 }
+
+int gas_config_is_preset(const gas_config_t *config, const char *name)
+{
+    for (size_t i = 0; i < gas_config_count(); i++) {
+        gas_config_row_t row;
+
+        gas_config_row(config, i, &row);
+        if (strcmp(row.name, name) == 0)
+            return strcmp(row.value, row.preset) == 0;
+    }
+    return 0;
+}

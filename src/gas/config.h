@@ -34,6 +34,9 @@ typedef struct gas_config_row {
 /* Defaults, overridden by the environment. GAS_ERR_INVALID names the variable and what it takes. */
 gas_status_t gas_config_read(gas_config_t *config);
 
+/* True if the setting of that environment variable has its default value. */
+int gas_config_is_preset(const gas_config_t *config, const char *name);
+
 size_t gas_config_count(void);
 
 /* Row `index` of the table with the value of `config`; index < gas_config_count(). */

@@ -52,6 +52,15 @@ static bool has_rdma(ucp_context_h context)
     return found;
 }
 
+/* The transports of a job on one host. A job of one talks to itself only, and needs no shared
+ * memory. */
+static const char *transports(const ucx_conduit_t *self)
+{
+    if (self->params.boot->size == 1 && gas_config_is_preset(self->params.config, "PYGAS_UCX_TLS"))
+        return "self";
+    return self->params.config->ucx_tls;
+}
+
 static gas_status_t open_context(ucx_conduit_t *self)
 {
     bool forced, wanted;
@@ -62,7 +71,7 @@ static gas_status_t open_context(ucx_conduit_t *self)
     if (ucs != UCS_OK)
         return ucx_error(ucs, "cannot read UCX's configuration");
     if (self->params.boot->one_host) {
-        ucs = ucp_config_modify(config, "TLS", self->params.config->ucx_tls);
+        ucs = ucp_config_modify(config, "TLS", transports(self));
         if (ucs != UCS_OK) {
             ucp_config_release(config);
             return ucx_error(ucs, "cannot set UCX's transports");
@@ -82,7 +91,7 @@ static gas_status_t open_context(ucx_conduit_t *self)
     if (ucs != UCS_OK)
         return gas_error(GAS_ERR_TRANSPORT,
                          "UCX finds no usable transport among \"%s\" (PYGAS_UCX_TLS): %s",
-                         self->params.config->ucx_tls, ucs_status_string(ucs));
+                         transports(self), ucs_status_string(ucs));
     self->rdma = forced || (wanted && has_rdma(self->context));
     return GAS_OK;
 }
@@ -230,7 +239,7 @@ static void ucx_describe(gas_conduit_t *conduit, char *text, size_t size)
     ucx_conduit_t *self = (ucx_conduit_t *)conduit;
 
     snprintf(text, size, "UCX %s over %s", ucp_get_version_string(),
-             self->params.boot->one_host ? self->params.config->ucx_tls : "its own choice");
+             self->params.boot->one_host ? transports(self) : "its own choice");
 }
 
 static gas_status_t ucx_create(const gas_conduit_params_t *params, gas_conduit_t **conduit);
