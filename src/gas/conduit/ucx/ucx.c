@@ -23,8 +23,8 @@ gas_status_t ucx_error(ucs_status_t ucs, const char *what)
     return gas_error(status, "%s: UCX says \"%s\"", what, ucs_status_string(ucs));
 }
 
-/* The usual reason why a worker cannot be made on one host is a full /dev/shm: say so. */
-static gas_status_t worker_error(ucs_status_t ucs)
+/* The usual reason why UCX cannot open its shared memory on one host is a full /dev/shm: say so. */
+static gas_status_t shm_full_error(ucs_status_t ucs)
 {
     char what[128];
 
@@ -106,7 +106,7 @@ static gas_status_t open_worker(ucx_conduit_t *self)
     params.thread_mode = UCS_THREAD_MODE_SERIALIZED;
     ucs = ucp_worker_create(self->context, &params, &self->worker);
     if (ucs != UCS_OK)
-        return worker_error(ucs);
+        return shm_full_error(ucs);
     ucs = ucp_worker_get_efd(self->worker, &self->event_fd);
     if (ucs != UCS_OK) {
         ucp_worker_destroy(self->worker);
@@ -151,6 +151,9 @@ gas_status_t ucx_endpoint(ucx_conduit_t *self, int rank, ucp_ep_h *endpoint)
     params.err_mode = UCP_ERR_HANDLING_MODE_NONE;
     ucs = ucp_ep_create(self->worker, &params, endpoint);
     free(address);
+    /* Newer versions make the worker without the transport that has no room, and fail here. */
+    if (ucs == UCS_ERR_UNREACHABLE && boot->one_host && !ucx_shm_has(WORKER_SHM))
+        return shm_full_error(ucs);
     if (ucs != UCS_OK)
         return ucx_error(ucs, "cannot reach a rank");
     self->peers[rank].endpoint = *endpoint;

@@ -120,4 +120,7 @@ gas_status_t ucx_flush(gas_conduit_t *conduit, gas_done_fn done, void *arg);
 /* `what` failed, most likely since /dev/shm is full: says so. `needed`: bytes, in it. */
 gas_status_t ucx_shm_error(gas_status_t status, const char *what, size_t needed);
 
+/* True if /dev/shm has room for `size` bytes more (or is not there at all). */
+bool ucx_shm_has(size_t size);
+
 #endif

@@ -58,7 +58,7 @@ gas_status_t ucx_shm_error(gas_status_t status, const char *what, size_t needed)
         what, left >> 20, all >> 20, (needed + (1u << 20) - 1) >> 20);
 }
 
-static bool shm_has(size_t size)
+bool ucx_shm_has(size_t size)
 {
     unsigned long long left, all;
 
@@ -164,7 +164,7 @@ gas_status_t ucx_segment_create(gas_conduit_t *conduit, size_t size, void **base
     status = probe_shared(self, &shared);
     if (status != GAS_OK)
         return status;
-    if (!shm_has(shared ? size : SHM_FULL))
+    if (!ucx_shm_has(shared ? size : SHM_FULL))
         return ucx_shm_error(GAS_ERR_NO_MEMORY, "cannot attach the segment", size);
     status = map_memory(self, size, &self->memory, &self->base);
     if (status != GAS_OK)
