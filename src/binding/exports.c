@@ -110,13 +110,3 @@ PyObject *pg_exports_get(uint64_t id)
                      index, generation);
     return object;
 }
-
-size_t pg_exports_count(void)
-{
-    size_t count;
-
-    pthread_mutex_lock(&exports.lock);
-    count = exports.used;
-    pthread_mutex_unlock(&exports.lock);
-    return count;
-}

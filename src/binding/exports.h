@@ -21,7 +21,4 @@ int pg_exports_add(PyObject *object, uint64_t *id);
 /* The object of `id`, a new reference; NULL with ReferenceError if there is none. */
 PyObject *pg_exports_get(uint64_t id);
 
-/* How many objects are exported. */
-size_t pg_exports_count(void);
-
 #endif

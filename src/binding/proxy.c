@@ -113,6 +113,13 @@ static PyObject *operate_async(pg_proxy_t *proxy, int op, PyObject *args)
     return call != NULL ? pg_future_new(call) : NULL;
 }
 
+PyObject *pg_proxy_own(pg_proxy_t *proxy, PyObject *result)
+{
+    if (pg_op_is_self(proxy->object, result))
+        Py_SETREF(result, Py_NewRef((PyObject *)proxy));
+    return result;
+}
+
 PyObject *pg_proxy_operate(pg_proxy_t *proxy, int op, PyObject *args)
 {
     pg_outcome_t outcome = PG_OUTCOME_VALUE;
@@ -121,11 +128,7 @@ PyObject *pg_proxy_operate(pg_proxy_t *proxy, int op, PyObject *args)
     if (args == NULL)
         return NULL;
     if (pg_proxy_is_direct(proxy)) {
-        result = pg_op_evaluate(op, proxy->object, args);
-        if (pg_op_is_self(proxy->object, result))
-            outcome = PG_OUTCOME_SELF;
-        if (result != NULL)
-            result = finish(proxy, op, args, result, outcome);
+        result = pg_proxy_own(proxy, pg_op_evaluate(op, proxy->object, args));
     } else if (pg_require_job() == 0 && pg_proxy_export(proxy) == 0) {
         if (proxy->mode == PG_MODE_ASYNC) {
             result = operate_async(proxy, op, args);
@@ -137,13 +140,6 @@ PyObject *pg_proxy_operate(pg_proxy_t *proxy, int op, PyObject *args)
         }
     }
     Py_DECREF(args);
-    return result;
-}
-
-PyObject *pg_proxy_own(pg_proxy_t *proxy, PyObject *result)
-{
-    if (result == proxy->object && pg_op_is_self(proxy->object, result))
-        Py_SETREF(result, Py_NewRef((PyObject *)proxy));
     return result;
 }
 
