@@ -244,13 +244,12 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
     payload = pg_arguments_encode(op, args);
     if (payload == NULL)
         return NULL;
-    call = calloc(1, sizeof(*call));
+    call = malloc(sizeof(*call)); /* calloc() is several times slower */
     if (call != NULL) {
+        /* Work that others may wait for at any depth. */
+        *call = (pg_call_t){.owner = owner, .shared = shared, .work.depth = UINT_MAX};
         atomic_init(&call->references, 2);
         gas_event_init(&call->event);
-        call->owner = owner;
-        call->shared = shared;
-        call->work.depth = UINT_MAX; /* work that others may wait for at any depth */
         pg_completion_init(&call->arrived);
         pg_completion_init(&call->refused);
     }
@@ -325,7 +324,7 @@ PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *arg
     if (pg_enter() < 0)
         return NULL;
     call = start(owner, op, object, args, want, false);
-    if (call != NULL && pg_wait(&call->event, GAS_FOREVER) > 0)
+    if (call != NULL && pg_wait_within(&call->event, GAS_FOREVER) > 0)
         result = pg_call_result(call, outcome);
     if (call != NULL)
         pg_call_unref(call);

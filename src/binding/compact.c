@@ -11,6 +11,8 @@
  */
 #include "compact.h"
 
+#include "texts.h"
+
 #include <stdbool.h>
 #include <string.h>
 
@@ -215,7 +217,7 @@ static PyObject *get_text(reader_t *reader, uint8_t tag)
         return malformed();
     if (tag == TAG_BYTES)
         return PyBytes_FromStringAndSize((const char *)bytes, *size);
-    return PyUnicode_DecodeASCII((const char *)bytes, *size, NULL);
+    return pg_text_from((const char *)bytes, *size);
 }
 
 static PyObject *get_number(reader_t *reader, uint8_t tag)

@@ -4,6 +4,7 @@
 #include "iteration.h"
 #include "operators.h"
 #include "proxy.h"
+#include "texts.h"
 
 static struct {
     PyObject *method_wrapper_type; /* of `object().__str__`, which has no name in the C interface */
@@ -44,19 +45,9 @@ static PyObject *call(PyObject *callable, PyObject *args, PyObject *kwargs)
     return PyObject_Call(callable, args, kwargs == Py_None ? NULL : kwargs);
 }
 
-/* The name of an attribute as the interpreter has it: types find those faster. A new reference. */
-static PyObject *as_name(PyObject *text)
-{
-    PyObject *name = Py_NewRef(text);
-
-    if (PyUnicode_CheckExact(name))
-        PyUnicode_InternInPlace(&name);
-    return name;
-}
-
 static PyObject *get_attribute(PyObject *object, PyObject *text)
 {
-    PyObject *name = as_name(text);
+    PyObject *name = pg_text_as_name(text);
     PyObject *value = PyObject_GetAttr(object, name);
 
     Py_DECREF(name);
@@ -65,7 +56,7 @@ static PyObject *get_attribute(PyObject *object, PyObject *text)
 
 static PyObject *set_attribute(PyObject *object, PyObject *text, PyObject *value)
 {
-    PyObject *name = as_name(text);
+    PyObject *name = pg_text_as_name(text);
     int failed = PyObject_SetAttr(object, name, value);
 
     Py_DECREF(name);
@@ -208,7 +199,7 @@ static PyObject *op_method(PyObject *object, PyObject *args)
         PyErr_SetString(PyExc_TypeError, "a method needs a name, a tuple and a dict of arguments");
         return NULL;
     }
-    name = as_name(ARG(0));
+    name = pg_text_as_name(ARG(0));
     arguments = plain ? tuple_of_values(ARG(1)) : Py_NewRef(ARG(1));
     kwargs = plain && ARG(2) != Py_None ? dict_of_values(ARG(2)) : Py_NewRef(ARG(2));
     if (arguments != NULL && kwargs != NULL)

@@ -231,7 +231,7 @@ static void request_run(gas_work_t *work)
 /* Not attached. */
 void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
-    request_t *request = calloc(1, sizeof(*request));
+    request_t *request = malloc(sizeof(*request)); /* calloc() is several times slower */
     pg_request_head_t head;
 
     (void)arg;
@@ -242,9 +242,7 @@ void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
         return;
     }
     memcpy(&head, msg->header, sizeof(head));
-    request->work.run = request_run;
-    request->work.depth = head.depth;
-    request->msg = msg;
+    *request = (request_t){.work = {.run = request_run, .depth = head.depth}, .msg = msg};
     if (head.cancellable)
         pg_cancellable_queue(&request->cancellable, msg->source, head.call);
     gas_work_push(job, &request->work);

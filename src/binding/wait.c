@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-static int wait_running(gas_event_t *event, uint64_t deadline)
+int pg_wait_within(gas_event_t *event, uint64_t deadline)
 {
     gas_job_t *job = pg.job;
 
@@ -41,7 +41,7 @@ int pg_wait(gas_event_t *event, uint64_t deadline)
     int outcome;
 
     atomic_fetch_add(&pg.users, 1);
-    outcome = wait_running(event, deadline);
+    outcome = pg_wait_within(event, deadline);
     pg_leave();
     return outcome;
 }

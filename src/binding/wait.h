@@ -11,6 +11,9 @@
  */
 int pg_wait(gas_event_t *event, uint64_t deadline);
 
+/* The same for callers that are between pg_enter() and pg_leave() already. */
+int pg_wait_within(gas_event_t *event, uint64_t deadline);
+
 /* Like pg_wait(), but runs no requests, serves no signals and has no deadline: for the last part of
  * a transfer, whose memory cannot be given up. Attached. */
 void pg_wait_landing(gas_event_t *event);

@@ -103,10 +103,10 @@ static void unlink_locked(gas_workq_t *queue, gas_work_t *work, gas_work_t *befo
         queue->head = work->next;
     if (work->next == NULL)
         queue->tail = before;
-    if (before == NULL)
-        queue->since = gas_clock_now();
     if (queue->head == NULL)
         queue->deepest = 0;
+    else if (before == NULL)
+        queue->since = gas_clock_now();
     atomic_fetch_sub(&queue->count, 1);
 }
 
