@@ -114,3 +114,36 @@ pg_payload_t *pg_arguments_encode(pg_op_t op, PyObject *args)
         Py_DECREF(refusal);
     return payload;
 }
+
+PyObject *pg_arguments_beside_name(pg_op_t op, PyObject *args)
+{
+    switch (op) {
+    case PG_OP_GETATTR:
+    case PG_OP_DELATTR:
+        return Py_None;
+    case PG_OP_SETATTR:
+    case PG_OP_SPECIAL:
+        return PyTuple_GET_ITEM(args, 1);
+    case PG_OP_METHOD:
+        return PyTuple_GET_ITEM(args, 2) == Py_None ? PyTuple_GET_ITEM(args, 1) : NULL;
+    default:
+        return NULL;
+    }
+}
+
+PyObject *pg_arguments_with_name(pg_op_t op, PyObject *name, PyObject *beside)
+{
+    switch (op) {
+    case PG_OP_GETATTR:
+    case PG_OP_DELATTR:
+        return PyTuple_Pack(1, name);
+    case PG_OP_SETATTR:
+    case PG_OP_SPECIAL:
+        return PyTuple_Pack(2, name, beside);
+    case PG_OP_METHOD:
+        return PyTuple_Pack(3, name, beside, Py_None);
+    default:
+        PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived");
+        return NULL;
+    }
+}

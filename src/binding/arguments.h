@@ -16,4 +16,11 @@ PyObject *pg_copyable_items(PyObject *items);
  * travels as a Proxy; a function for a rank gets what it gets, or fails. NULL with an exception. */
 pg_payload_t *pg_arguments_encode(pg_op_t op, PyObject *args);
 
+/* Of the arguments of an operation that has a name: what travels if the name is in the request's
+ * head (heads.h). Borrowed; NULL: the name has to travel with the arguments. */
+PyObject *pg_arguments_beside_name(pg_op_t op, PyObject *args);
+
+/* The arguments again: a new tuple, or NULL with an exception. */
+PyObject *pg_arguments_with_name(pg_op_t op, PyObject *name, PyObject *beside);
+
 #endif

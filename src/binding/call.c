@@ -123,17 +123,9 @@ void pg_call_unref(pg_call_t *call)
     free(call);
 }
 
-static uint8_t outcome_of(const gas_msg_t *reply)
-{
-    pg_reply_head_t head;
-
-    memcpy(&head, reply->header, sizeof(head));
-    return head.outcome;
-}
-
 bool pg_call_is_cancelled(const pg_call_t *call)
 {
-    return call->reply != NULL && outcome_of(call->reply) == PG_OUTCOME_CANCELLED;
+    return call->reply != NULL && call->head.outcome == PG_OUTCOME_CANCELLED;
 }
 
 static void notify_run(gas_work_t *work)
@@ -197,7 +189,7 @@ void pg_call_abandon(pg_call_t *call)
 /* The call, with its slot's reference, has got its reply. Not attached. */
 static void arrive(gas_job_t *job, pg_call_t *call)
 {
-    bool failed = outcome_of(call->reply) == PG_OUTCOME_ERROR;
+    bool failed = call->head.outcome == PG_OUTCOME_ERROR;
     gas_work_t *notice = pg_completion_finish(&call->arrived, failed);
 
     if (notice != NULL && (failed || notice->run != abandoned_run))
@@ -210,17 +202,16 @@ static void arrive(gas_job_t *job, pg_call_t *call)
 void pg_call_replied(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
     pg_call_t *call = NULL;
-    uint64_t id;
+    pg_reply_head_t head;
 
     (void)arg;
-    if (msg->header_length == sizeof(pg_reply_head_t)) {
-        memcpy(&id, msg->header, sizeof(id));
-        call = slot_free(id);
-    }
+    if (pg_reply_head_get(&head, msg->header, msg->header_length))
+        call = slot_free(head.call);
     if (call == NULL) {
         gas_msg_free(job, msg);
         return;
     }
+    call->head = head;
     call->reply = msg;
     if (call->shared) {
         arrive(job, call);
@@ -230,18 +221,34 @@ void pg_call_replied(gas_job_t *job, gas_msg_t *msg, void *arg)
     pg_call_unref(call);
 }
 
+/* Encodes the arguments of a request, with its name in the head if possible. */
+static pg_payload_t *encode(pg_request_head_t *head, int owner, PyObject *args)
+{
+    PyObject *beside = pg_arguments_beside_name(head->op, args);
+    pg_payload_t *payload;
+
+    if (beside != NULL && pg_name_for(PyTuple_GET_ITEM(args, 0), owner, &head->name)) {
+        payload = pg_payload_encode(beside);
+        if (payload != NULL || !pg_cannot_copy())
+            return payload;
+        PyErr_Clear();
+    }
+    head->name = (pg_name_t){0};
+    return pg_arguments_encode(head->op, args);
+}
+
 static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want,
                         bool shared)
 {
-    pg_request_head_t head = {
-        .object = object, .op = (uint8_t)op, .want = (uint8_t)want, .cancellable = shared};
+    pg_request_head_t head = {.object = object, .op = op, .want = want, .cancellable = shared};
+    uint8_t bytes[PG_HEAD_MAX];
     pg_payload_t *payload;
     pg_call_t *call;
     int sent;
 
     if (pg_request_depth_for_call(&head.depth) < 0)
         return NULL;
-    payload = pg_arguments_encode(op, args);
+    payload = encode(&head, owner, args);
     if (payload == NULL)
         return NULL;
     call = malloc(sizeof(*call)); /* calloc() is several times slower */
@@ -260,10 +267,13 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
         return NULL;
     }
     head.call = call->id;
+    head.wire = pg_payload_wire(payload);
     atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
-    sent =
-        pg_payload_send(payload, owner, PG_HANDLER_REQUEST, &head, sizeof(head), &head.wire, NULL);
+    sent = pg_payload_send(payload, owner, PG_HANDLER_REQUEST, bytes,
+                           pg_request_head_put(&head, bytes), NULL);
     pg_payload_unref(payload);
+    if (sent >= 0 && head.name.length > 0)
+        pg_name_told(&head.name, owner);
     if (sent >= 0)
         return call;
     slot_free(call->id);
@@ -285,7 +295,6 @@ pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args,
 PyObject *pg_call_result(pg_call_t *call, pg_outcome_t *outcome)
 {
     gas_msg_t *msg = call->reply;
-    pg_reply_head_t head;
     PyObject *value;
 
     /* At the end of the job (see pg_calls_end()), or in a forked child. */
@@ -293,17 +302,16 @@ PyObject *pg_call_result(pg_call_t *call, pg_outcome_t *outcome)
         pg_require_job();
         return NULL;
     }
-    memcpy(&head, msg->header, sizeof(head));
     call->reply = NULL;
     if (outcome != NULL)
-        *outcome = (pg_outcome_t)head.outcome;
-    value = pg_payload_receive(msg, &head.wire);
+        *outcome = call->head.outcome;
+    value = pg_payload_receive(msg, &call->head.wire);
     gas_msg_free(pg.job, msg);
-    if (value != NULL && head.outcome == PG_OUTCOME_CANCELLED) {
+    if (value != NULL && call->head.outcome == PG_OUTCOME_CANCELLED) {
         Py_CLEAR(value);
         pg_future_raise("CancelledError", NULL);
     }
-    if (value != NULL && head.outcome == PG_OUTCOME_ERROR) {
+    if (value != NULL && call->head.outcome == PG_OUTCOME_ERROR) {
         PyObject *exception = PyObject_CallMethod(pg.errors, "rebuild", "Oi", value, call->owner);
 
         Py_SETREF(value, NULL);

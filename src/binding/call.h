@@ -8,53 +8,17 @@
 #define PYGAS_BINDING_CALL_H
 
 #include "completion.h"
-#include "ops.h"
-#include "payload.h"
+#include "heads.h"
 #include "state.h"
-
-/* Headers on the wire. */
-typedef struct pg_request_head {
-    uint64_t call;
-    uint64_t object; /* an id of exports.h, if the operation has an object */
-    pg_wire_t wire;
-    uint8_t op;
-    uint8_t want;        /* a pg_want_t */
-    uint16_t depth;      /* how many requests, one made within the other, led to this one */
-    uint8_t cancellable; /* the caller may ask to cancel it (cancel.h) */
-    uint8_t reserved[3];
-} pg_request_head_t;
-
-typedef enum pg_want {
-    PG_WANT_VALUE, /* the result by value; what cannot be copied as a Proxy */
-    PG_WANT_COPY,  /* the result by value, or an exception */
-    PG_WANT_PROXY, /* a Proxy to the result */
-    PG_WANT_PLAIN  /* as PG_WANT_VALUE, but only the outcomes VALUE and ERROR: for Futures */
-} pg_want_t;
-
-typedef enum pg_outcome {
-    PG_OUTCOME_VALUE,
-    PG_OUTCOME_ERROR, /* the payload describes an exception */
-    /* With these nothing travels. */
-    PG_OUTCOME_METHOD,   /* an attribute that is a method */
-    PG_OUTCOME_SELF,     /* the object itself */
-    PG_OUTCOME_STOP,     /* an iterator is exhausted */
-    PG_OUTCOME_CANCELLED /* the request was not started and never will be */
-} pg_outcome_t;
-
-typedef struct pg_reply_head {
-    uint64_t call;
-    pg_wire_t wire;
-    uint8_t outcome; /* a pg_outcome_t */
-    uint8_t reserved[7];
-} pg_reply_head_t;
 
 typedef struct pg_call {
     atomic_int references;
     int owner;
     uint64_t id;
-    bool shared;       /* a Future's; else it has one waiter, pg_call_blocking() */
-    gas_event_t event; /* of a call with one waiter: set when reply is there */
-    gas_msg_t *reply;  /* the call's, once it has arrived; NULL if it never will: the job is over */
+    bool shared;          /* a Future's; else it has one waiter, pg_call_blocking() */
+    gas_event_t event;    /* of a call with one waiter: set when reply is there */
+    pg_reply_head_t head; /* of the reply, once that has arrived */
+    gas_msg_t *reply; /* the call's, once it has arrived; NULL if it never will: the job is over */
     /* Of shared calls: */
     pg_completion_t arrived;  /* the reply is there; failed: with an exception */
     pg_completion_t refused;  /* its owner has said that it is too late to cancel it */

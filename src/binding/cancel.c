@@ -72,7 +72,8 @@ bool pg_cancellable_start(pg_cancellable_t *cancellable)
 void pg_cancel_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
     pg_reply_head_t reply = {.wire.kind = PG_KIND_NONE, .outcome = PG_OUTCOME_CANCELLED};
-    gas_am_t am = {.handler = PG_HANDLER_REPLY, .header = &reply, .header_length = sizeof(reply)};
+    uint8_t bytes[PG_HEAD_MAX];
+    gas_am_t am = {.handler = PG_HANDLER_REPLY, .header = bytes};
     cancel_head_t head;
     pg_cancellable_t *found;
 
@@ -84,6 +85,7 @@ void pg_cancel_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
     }
     memcpy(&head, msg->header, sizeof(head));
     reply.call = head.call;
+    am.header_length = (uint16_t)pg_reply_head_put(&reply, bytes);
     pthread_mutex_lock(&queued.lock);
     found = take_locked(msg->source, head.call);
     if (found != NULL)

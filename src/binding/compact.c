@@ -6,8 +6,8 @@
  *
  * Aliases: two references to one list must arrive as two references to one list. A container that
  * only its parent refers to cannot occur twice, so a reference count above one sends the whole
- * value to pickle. The first two levels are exempt: they are the request's own tuple and the call's
- * arguments.
+ * value to pickle. The first level is exempt: it can only occur again inside itself, by a cycle,
+ * which ends at DEPTH_MAX.
  */
 #include "compact.h"
 
@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define DEPTH_MAX 12
-#define EXEMPT_LEVELS 2
+#define EXEMPT_LEVELS 1
 
 enum tag {
     TAG_NONE = 'N',

@@ -109,8 +109,11 @@ static int wait_all(gas_event_t *events, Py_ssize_t count)
 static int post_all(PyObject *ranks, uint64_t tag, pg_payload_t *payload, gas_event_t *events,
                     Py_ssize_t *waiting)
 {
-    parcel_head_t head = {.tag = tag};
+    parcel_head_t head;
 
+    memset(&head, 0, sizeof(head)); /* its padding, too */
+    head.tag = tag;
+    head.wire = pg_payload_wire(payload);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(ranks); i++) {
         long rank = PyLong_AsLong(PyTuple_GET_ITEM(ranks, i));
         int sent;
@@ -119,7 +122,7 @@ static int post_all(PyObject *ranks, uint64_t tag, pg_payload_t *payload, gas_ev
             return -1;
         gas_event_init(&events[*waiting]);
         sent = pg_payload_send(payload, (int)rank, GAS_HANDLER_MAILBOX, &head, sizeof(head),
-                               &head.wire, &events[*waiting]);
+                               &events[*waiting]);
         if (sent < 0)
             return -1;
         *waiting += sent;

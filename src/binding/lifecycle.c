@@ -17,6 +17,7 @@
 #include "call.h"
 #include "cancel.h"
 #include "exports.h"
+#include "names.h"
 #include "ping.h"
 #include "request.h"
 
@@ -65,7 +66,11 @@ static gas_status_t open_job(const char *spec)
     pg.job_key = job_key(spec);
     pg.rank = params.boot->rank;
     pg.size = params.boot->size;
-    return gas_job_start(&params, &pg.job);
+    status = pg_names_init();
+    if (status == GAS_OK)
+        return gas_job_start(&params, &pg.job);
+    params.boot->ops->destroy(params.boot);
+    return status;
 }
 
 PyObject *pg_start(PyObject *module, PyObject *spec)
@@ -93,6 +98,7 @@ PyObject *pg_start(PyObject *module, PyObject *spec)
     {
         atomic_store(&pg.phase, PG_ENDED);
         pg_attend_stop(GAS_FOREVER);
+        pg_names_clear();
         return PyErr_Occurred() ? NULL : pg_raise_status(status);
     }
     atomic_store(&pg.phase, PG_RUNNING);
@@ -132,6 +138,7 @@ PyObject *pg_finish(PyObject *module, PyObject *proper)
     if (users_have_left()) {
         Py_BEGIN_ALLOW_THREADS gas_job_stop(pg.job);
         Py_END_ALLOW_THREADS pg.job = NULL;
+        pg_names_clear();
     }
     pg_calls_end();
     pg_exports_clear();

@@ -125,6 +125,8 @@ PyObject *pg_payload_decode(pg_payload_t *payload)
         return PyBytes_FromObject(payload->stream);
     case PG_KIND_BYTEARRAY:
         return PyByteArray_FromStringAndSize(payload->bytes.buf, payload->bytes.len);
+    case PG_KIND_COUNT:
+        break;
     }
     PyErr_SetString(PyExc_SystemError, "a payload of no known kind");
     return NULL;
@@ -182,18 +184,24 @@ static gas_status_t send_detached(int destination, const gas_am_t *am, held_t *h
     Py_END_ALLOW_THREADS return status;
 }
 
-int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, void *head,
-                    size_t head_length, pg_wire_t *wire, gas_event_t *sent)
+pg_wire_t pg_payload_wire(const pg_payload_t *payload)
+{
+    return (pg_wire_t){
+        .kind = (uint8_t)payload->kind,
+        .stream_is_bulk = (size_t)payload->bytes.len > pg.job->config.inline_max,
+    };
+}
+
+int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
+                    size_t head_length, gas_event_t *sent)
 {
     gas_am_t am = {.handler = handler, .header = head, .header_length = (uint16_t)head_length};
-    bool stream_is_bulk = (size_t)payload->bytes.len > pg.job->config.inline_max;
+    bool stream_is_bulk = pg_payload_wire(payload).stream_is_bulk;
     size_t bulk_count = (size_t)payload->count + stream_is_bulk;
     gas_iov_t *bulk = NULL;
     gas_status_t status;
     held_t *held;
 
-    wire->kind = (uint8_t)payload->kind;
-    wire->stream_is_bulk = stream_is_bulk;
     if (!stream_is_bulk) {
         am.data = payload->bytes.buf;
         am.data_length = (size_t)payload->bytes.len;
@@ -311,7 +319,7 @@ static bool is_sound(const gas_msg_t *msg, const pg_wire_t *wire)
 {
     if (wire->kind == PG_KIND_COMPACT)
         return msg->bulk_count == 0 && msg->data_length <= PG_COMPACT_MAX;
-    return wire->kind <= PG_KIND_BYTEARRAY && wire->stream_is_bulk <= (msg->bulk_count > 0);
+    return wire->kind < PG_KIND_COUNT && wire->stream_is_bulk <= (msg->bulk_count > 0);
 }
 
 static pg_payload_t *fetch_compact(const gas_msg_t *msg)

@@ -18,15 +18,14 @@ typedef enum pg_kind {
     PG_KIND_COMPACT, /* the stream is a small plain value (compact.h) */
     PG_KIND_PICKLE,  /* the stream is a pickle, protocol 5 */
     PG_KIND_BYTES,   /* the stream is the object */
-    PG_KIND_BYTEARRAY
+    PG_KIND_BYTEARRAY,
+    PG_KIND_COUNT
 } pg_kind_t;
 
 /* How a message's payload is laid out; part of the message's header. */
 typedef struct pg_wire {
     uint8_t kind;           /* a pg_kind_t */
     uint8_t stream_is_bulk; /* the stream is the first bulk buffer */
-    uint16_t reserved;
-    uint32_t reserved2;
 } pg_wire_t;
 
 typedef struct pg_payload {
@@ -50,14 +49,17 @@ PyObject *pg_payload_decode(pg_payload_t *payload);
 /* The same, but large buffers in it are copied, not shared with the object that was encoded. */
 PyObject *pg_payload_decode_copy(pg_payload_t *payload);
 
+/* How it will travel. */
+pg_wire_t pg_payload_wire(const pg_payload_t *payload);
+
 /*
- * Sends it with the header `head` of `head_length` bytes, in which *wire, part of it, is filled in.
+ * Sends it with the header `head` of `head_length` bytes, which contains its pg_payload_wire().
  * Keeps a reference while buffers are on their way; `sent`, if not NULL and if this returns 1, is
  * set when they have been fetched. 1: buffers are on their way; 0: everything is sent; -1: an
  * exception.
  */
-int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, void *head,
-                    size_t head_length, pg_wire_t *wire, gas_event_t *sent);
+int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
+                    size_t head_length, gas_event_t *sent);
 
 /* Fetches the payload of `msg`, waiting for its buffers. A new payload, or NULL with an exception.
  * `msg` stays the caller's. */

@@ -12,6 +12,8 @@
 typedef struct request {
     gas_work_t work; /* first: run() gets its address */
     gas_msg_t *msg;
+    pg_request_head_t head;
+    pg_known_name_t *name; /* the one of the head */
     pg_cancellable_t cancellable;
 } request_t;
 
@@ -32,10 +34,11 @@ int pg_request_depth_for_call(uint16_t *depth)
 /* Sends what `payload` holds as the reply to `call`. -1 with an exception. */
 static int send_reply(int destination, uint64_t call, pg_outcome_t outcome, pg_payload_t *payload)
 {
-    pg_reply_head_t head = {.call = call, .outcome = (uint8_t)outcome};
+    pg_reply_head_t head = {.call = call, .outcome = outcome, .wire = pg_payload_wire(payload)};
+    uint8_t bytes[PG_HEAD_MAX];
 
-    return pg_payload_send(payload, destination, PG_HANDLER_REPLY, &head, sizeof(head), &head.wire,
-                           NULL);
+    return pg_payload_send(payload, destination, PG_HANDLER_REPLY, bytes,
+                           pg_reply_head_put(&head, bytes), NULL);
 }
 
 static int reply_object(int destination, uint64_t call, pg_outcome_t outcome, PyObject *object)
@@ -158,32 +161,50 @@ static int reply_result(int destination, const pg_request_head_t *head, PyObject
     return sent;
 }
 
-static void serve(gas_msg_t *msg)
+/* The arguments of the operation. */
+static PyObject *receive_arguments(const request_t *request)
 {
-    pg_request_head_t head;
+    PyObject *payload = pg_payload_receive(request->msg, &request->head.wire);
+    PyObject *name, *args = NULL;
+
+    if (payload == NULL || request->head.name.number == 0)
+        return payload;
+    if (request->name == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived: it has an unknown name");
+    } else if ((name = pg_name_text(request->name)) != NULL) {
+        args = pg_arguments_with_name(request->head.op, name, payload);
+        Py_DECREF(name);
+    }
+    Py_DECREF(payload);
+    return args;
+}
+
+static void serve(const request_t *request)
+{
+    const pg_request_head_t *head = &request->head;
+    gas_msg_t *msg = request->msg;
     PyObject *object = NULL, *args, *result = NULL;
 
-    memcpy(&head, msg->header, sizeof(head));
-    args = pg_payload_receive(msg, &head.wire);
+    args = receive_arguments(request);
     if (args == NULL)
         goto out;
-    if (pg_op_has_object(head.op)) {
-        object = pg_exports_get(head.object);
+    if (pg_op_has_object(head->op)) {
+        object = pg_exports_get(head->object);
         if (object == NULL)
             goto out;
     }
-    result = pg_op_evaluate(head.op, object, args);
+    result = pg_op_evaluate(head->op, object, args);
     if (result == NULL && !PyErr_Occurred()) { /* an iterator is exhausted */
-        if (head.want == PG_WANT_PLAIN)
+        if (head->want == PG_WANT_PLAIN)
             PyErr_SetNone(PyExc_StopIteration);
-        else if (reply_object(msg->source, head.call, PG_OUTCOME_STOP, Py_None) >= 0)
+        else if (reply_object(msg->source, head->call, PG_OUTCOME_STOP, Py_None) >= 0)
             result = Py_NewRef(Py_None);
-    } else if (result != NULL && reply_result(msg->source, &head, object, result) < 0) {
+    } else if (result != NULL && reply_result(msg->source, head, object, result) < 0) {
         Py_CLEAR(result);
     }
 out:
     if (result == NULL)
-        reply_exception(msg->source, head.call);
+        reply_exception(msg->source, head->call);
     Py_XDECREF(result);
     Py_XDECREF(args);
     Py_XDECREF(object);
@@ -192,7 +213,7 @@ out:
 /* serve(), unaffected by what the thread is doing: by an exception that is on its way (in a
  * finalizer that waits, say) or is being handled, and by context variables (NumPy's errstate, the
  * decimal context). */
-static void serve_apart(gas_msg_t *msg)
+static void serve_apart(const request_t *request)
 {
     PyObject *pending = PyErr_GetRaisedException();
     PyObject *handled = PyErr_GetHandledException();
@@ -203,7 +224,7 @@ static void serve_apart(gas_msg_t *msg)
         PyErr_Clear(); /* no memory: do without */
     if (handled != NULL)
         PyErr_SetHandledException(NULL);
-    serve(msg);
+    serve(request);
     if (handled != NULL)
         PyErr_SetHandledException(handled);
     if (entered && PyContext_Exit(context) < 0)
@@ -222,7 +243,7 @@ static void request_run(gas_work_t *work)
     running_depth = work->depth + 1;
     /* Else it was cancelled, or the queue is being cleared. */
     if (pg_cancellable_start(&request->cancellable) && atomic_load(&pg.phase) == PG_RUNNING)
-        serve_apart(request->msg);
+        serve_apart(request);
     running_depth = depth;
     gas_msg_free(pg.job, request->msg);
     free(request);
@@ -235,14 +256,16 @@ void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
     pg_request_head_t head;
 
     (void)arg;
-    if (request == NULL || msg->header_length != sizeof(pg_request_head_t)) {
+    if (request == NULL || !pg_request_head_get(&head, msg->header, msg->header_length)) {
         atomic_fetch_add(&job->dropped, 1);
         free(request);
         gas_msg_free(job, msg);
         return;
     }
-    memcpy(&head, msg->header, sizeof(head));
-    *request = (request_t){.work = {.run = request_run, .depth = head.depth}, .msg = msg};
+    *request =
+        (request_t){.work = {.run = request_run, .depth = head.depth}, .msg = msg, .head = head};
+    if (head.name.number > 0)
+        request->name = pg_name_arrived(msg->source, &head.name);
     if (head.cancellable)
         pg_cancellable_queue(&request->cancellable, msg->source, head.call);
     gas_work_push(job, &request->work);

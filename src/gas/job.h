@@ -29,7 +29,7 @@
 #define GAS_HANDLER_OP_ASK 5
 #define GAS_HANDLER_OP_ANSWER 6
 #define GAS_HANDLER_USER 8
-#define GAS_HANDLER_MAX 32
+#define GAS_HANDLER_MAX 32 /* a conduit may count on less than 128 */
 
 typedef struct gas_handler {
     gas_handler_fn run;

@@ -1,5 +1,6 @@
 /* The UCX conduit: context, worker, endpoints, progress and sleeping. */
 #include "ucx.h"
+#include "ucx_wire.h"
 
 #include "../../clock.h"
 
@@ -277,6 +278,8 @@ static gas_status_t ucx_create(const gas_conduit_params_t *params, gas_conduit_t
     if (major != 1 || minor < 13)
         return gas_error(GAS_ERR_UNSUPPORTED, "UCX %s was loaded, and PyGAS needs 1.13 or newer",
                          ucp_get_version_string());
+    if ((uint32_t)params->boot->size > WIRE_RANKS_MAX)
+        return gas_error(GAS_ERR_UNSUPPORTED, "a job has at most %u ranks", WIRE_RANKS_MAX);
     self = calloc(1, sizeof(*self));
     if (self == NULL)
         return gas_error(GAS_ERR_NO_MEMORY, "no memory for the conduit");

@@ -23,17 +23,8 @@
 #include <stdbool.h>
 #include <ucp/api/ucp.h>
 
+/* An AM_HEAD is a wire_head_t (ucx_wire.h), then header and data, without padding. */
 enum { AM_HEAD = 0, AM_BULK = 1 };
-
-/* What an AM_HEAD starts with; then header and data, without padding. */
-typedef struct wire_head {
-    uint32_t source;
-    uint16_t handler;
-    uint16_t header_length;
-    uint32_t bulk_count;
-    uint32_t reserved;
-    uint64_t id;
-} wire_head_t;
 
 /* The UCX header of an AM_BULK. */
 typedef struct wire_bulk {

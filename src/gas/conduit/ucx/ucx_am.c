@@ -1,5 +1,6 @@
 /* The UCX conduit: arrival, the assembly of messages from head and bulk buffers, and landing. */
 #include "ucx.h"
+#include "ucx_wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,24 +76,20 @@ static int parse_head(const ucx_conduit_t *self, const char *bytes, size_t lengt
                       gas_arrival_t *arrival, uint64_t *id)
 {
     wire_head_t wire;
-    size_t rest;
+    size_t taken = wire_head_get(&wire, bytes, length);
 
-    if (length < sizeof(wire))
-        return 0;
-    memcpy(&wire, bytes, sizeof(wire));
-    rest = length - sizeof(wire);
-    if (wire.source >= (uint32_t)self->params.boot->size ||
+    if (taken == 0 || wire.source >= (uint32_t)self->params.boot->size ||
         wire.header_length > GAS_AM_HEADER_MAX || wire.bulk_count > GAS_AM_BULK_MAX ||
-        wire.header_length > rest)
+        wire.header_length > length - taken)
         return 0;
-    *id = wire.id;
+    *id = wire_id(wire.id, self->peers[wire.source].expected);
     arrival->source = (int)wire.source;
     arrival->handler = wire.handler;
     arrival->header_length = wire.header_length;
     arrival->bulk_count = wire.bulk_count;
-    arrival->header = bytes + sizeof(wire);
-    arrival->data = bytes + sizeof(wire) + wire.header_length;
-    arrival->data_length = rest - wire.header_length;
+    arrival->header = bytes + taken;
+    arrival->data = bytes + taken + wire.header_length;
+    arrival->data_length = length - taken - wire.header_length;
     arrival->bulk = NULL;
     return 1;
 }

@@ -1,5 +1,6 @@
 /* The UCX conduit: sending, an eager message for the head and a rendezvous for each bulk buffer. */
 #include "ucx.h"
+#include "ucx_wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,35 +64,35 @@ static void head_sent(void *request, ucs_status_t ucs, void *user_data)
 static gas_status_t send_head(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_am_t *am,
                               uint64_t id)
 {
-    size_t length = sizeof(wire_head_t) + am->header_length + am->data_length;
+    size_t most = WIRE_HEAD_MAX + am->header_length + am->data_length;
     wire_head_t wire = {
         .source = (uint32_t)self->params.boot->rank,
         .handler = am->handler,
         .header_length = am->header_length,
         .bulk_count = am->bulk_count,
-        .id = id,
+        .id = (uint32_t)id,
     };
-    head_send_t *send = malloc(sizeof(*send) + length);
+    head_send_t *send = malloc(sizeof(*send) + most);
     ucp_request_param_t param;
     ucs_status_ptr_t request;
     char *at;
 
     if (send == NULL)
-        return gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", length);
+        return gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", most);
     send->conduit = self;
-    at = send->bytes;
-    at = (char *)memcpy(at, &wire, sizeof(wire)) + sizeof(wire);
+    at = send->bytes + wire_head_put(&wire, send->bytes);
     if (am->header_length > 0)
         at = (char *)memcpy(at, am->header, am->header_length) + am->header_length;
     if (am->data_length > 0)
-        memcpy(at, am->data, am->data_length);
+        at = (char *)memcpy(at, am->data, am->data_length) + am->data_length;
 
     param.op_attr_mask =
         UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
     param.flags = UCP_AM_SEND_FLAG_EAGER;
     param.cb.send = head_sent;
     param.user_data = send;
-    request = ucp_am_send_nbx(endpoint, AM_HEAD, NULL, 0, send->bytes, length, &param);
+    request = ucp_am_send_nbx(endpoint, AM_HEAD, NULL, 0, send->bytes, (size_t)(at - send->bytes),
+                              &param);
     if (UCS_PTR_IS_PTR(request)) {
         self->backlog++;
         ucx_outgoing_add(self, &send->super);

@@ -1,0 +1,158 @@
+#include "heads.h"
+
+/* The first byte: how the payload is laid out, and what else is small. */
+#define KIND_BITS 4
+#define STREAM_IS_BULK 0x10u
+#define WANT_SHIFT 5
+#define CANCELLABLE 0x80u
+#define OUTCOME_SHIFT 5
+
+/* The second byte of a request: the operation, and what follows. */
+#define OP_BITS 6
+#define HAS_NAME 0x40u
+#define HAS_DEPTH 0x80u
+
+static_assert(PG_OP_COUNT <= 1 << OP_BITS, "an operation has six bits");
+static_assert(2 + 4 * 5 + 3 + 2 + 1 + PG_NAME_LENGTH_MAX <= PG_HEAD_MAX, "every head has room");
+static_assert(PG_HEAD_MAX <= GAS_AM_HEADER_MAX, "a head fits into a message's header");
+static_assert(PG_WANT_PLAIN <= 3, "a want has two bits");
+static_assert(PG_OUTCOME_COUNT <= 8, "an outcome has three bits");
+static_assert(PG_KIND_COUNT <= 1 << KIND_BITS, "a kind of payload has four bits");
+
+typedef struct reader {
+    const uint8_t *at, *end;
+    bool failed;
+} reader_t;
+
+static uint8_t *put_number(uint8_t *at, uint64_t number)
+{
+    for (; number >= 0x80; number >>= 7)
+        *at++ = (uint8_t)(number | 0x80);
+    *at++ = (uint8_t)number;
+    return at;
+}
+
+static uint8_t get_byte(reader_t *reader)
+{
+    if (reader->at == reader->end) {
+        reader->failed = true;
+        return 0;
+    }
+    return *reader->at++;
+}
+
+/* A number of up to `bits` bits. */
+static uint64_t get_number(reader_t *reader, unsigned bits)
+{
+    uint64_t number = 0;
+
+    for (unsigned shift = 0; shift < bits; shift += 7) {
+        uint8_t byte = get_byte(reader);
+
+        number |= (uint64_t)(byte & 0x7F) << shift;
+        if ((byte & 0x80) == 0) {
+            reader->failed |= number >> (bits - 1) >> 1 != 0;
+            return number;
+        }
+    }
+    reader->failed = true;
+    return 0;
+}
+
+/* An id of two halves, an index and a generation, both mostly small. */
+static uint8_t *put_id(uint8_t *at, uint64_t id)
+{
+    return put_number(put_number(at, (uint32_t)id), id >> 32);
+}
+
+static uint64_t get_id(reader_t *reader)
+{
+    uint64_t index = get_number(reader, 32);
+
+    return get_number(reader, 32) << 32 | index;
+}
+
+/* The number and whether its spelling follows, which is the rest of the head. */
+static uint8_t *put_name(uint8_t *at, const pg_name_t *name)
+{
+    at = put_number(at, (uint64_t)name->number << 1 | (name->length > 0));
+    memcpy(at, name->bytes, name->length);
+    return at + name->length;
+}
+
+static pg_name_t get_name(reader_t *reader)
+{
+    uint64_t number = get_number(reader, 16);
+    size_t left = (size_t)(reader->end - reader->at);
+    pg_name_t name = {.number = (uint16_t)(number >> 1), .bytes = (const char *)reader->at};
+
+    reader->failed |= name.number == 0;
+    if ((number & 1) != 0) {
+        reader->failed |= left == 0 || left > PG_NAME_LENGTH_MAX;
+        name.length = (uint8_t)left;
+        reader->at = reader->end;
+    }
+    return name;
+}
+
+static uint8_t wire_byte(const pg_wire_t *wire)
+{
+    return (uint8_t)(wire->kind | (wire->stream_is_bulk ? STREAM_IS_BULK : 0));
+}
+
+static pg_wire_t wire_of(uint8_t byte)
+{
+    return (pg_wire_t){.kind = byte & ((1u << KIND_BITS) - 1),
+                       .stream_is_bulk = (byte & STREAM_IS_BULK) != 0};
+}
+
+size_t pg_request_head_put(const pg_request_head_t *head, uint8_t bytes[PG_HEAD_MAX])
+{
+    uint8_t *at = bytes;
+
+    *at++ = (uint8_t)(wire_byte(&head->wire) | head->want << WANT_SHIFT |
+                      (head->cancellable ? CANCELLABLE : 0));
+    *at++ = (uint8_t)(head->op | (head->name.number > 0 ? HAS_NAME : 0) |
+                      (head->depth > 0 ? HAS_DEPTH : 0));
+    at = put_id(at, head->call);
+    if (pg_op_has_object(head->op))
+        at = put_id(at, head->object);
+    if (head->depth > 0)
+        at = put_number(at, head->depth);
+    if (head->name.number > 0)
+        at = put_name(at, &head->name);
+    return (size_t)(at - bytes);
+}
+
+bool pg_request_head_get(pg_request_head_t *head, const void *bytes, size_t length)
+{
+    reader_t reader = {bytes, (const uint8_t *)bytes + length, false};
+    uint8_t flags = get_byte(&reader), op = get_byte(&reader);
+
+    head->wire = wire_of(flags);
+    head->want = (pg_want_t)(flags >> WANT_SHIFT & 3);
+    head->cancellable = (flags & CANCELLABLE) != 0;
+    head->op = (pg_op_t)(op & ((1u << OP_BITS) - 1));
+    head->call = get_id(&reader);
+    head->object = pg_op_has_object(head->op) ? get_id(&reader) : 0;
+    head->depth = (op & HAS_DEPTH) != 0 ? (uint16_t)get_number(&reader, 16) : 0;
+    head->name = (op & HAS_NAME) != 0 ? get_name(&reader) : (pg_name_t){0};
+    return !reader.failed && reader.at == reader.end;
+}
+
+size_t pg_reply_head_put(const pg_reply_head_t *head, uint8_t bytes[PG_HEAD_MAX])
+{
+    bytes[0] = (uint8_t)(wire_byte(&head->wire) | head->outcome << OUTCOME_SHIFT);
+    return (size_t)(put_id(bytes + 1, head->call) - bytes);
+}
+
+bool pg_reply_head_get(pg_reply_head_t *head, const void *bytes, size_t length)
+{
+    reader_t reader = {bytes, (const uint8_t *)bytes + length, false};
+    uint8_t flags = get_byte(&reader);
+
+    head->wire = wire_of(flags);
+    head->outcome = (pg_outcome_t)(flags >> OUTCOME_SHIFT);
+    head->call = get_id(&reader);
+    return !reader.failed && reader.at == reader.end;
+}
