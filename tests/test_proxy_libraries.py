@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import fractions
+import importlib.util
 import logging
 import sqlite3
 from typing import Any
@@ -24,6 +25,12 @@ def new(cls: Any, *args: Any, **kwargs: Any) -> Any:
 def same(got: Any, expected: Any) -> None:
     assert type(got) is type(expected)
     np.testing.assert_array_equal(got, expected)
+
+
+def needs(module: str) -> pytest.MarkDecorator:
+    """Skip, visibly, where an optional library is missing; CI has them."""
+    missing = importlib.util.find_spec(module) is None
+    return pytest.mark.skipif(missing, reason=f"no {module}")
 
 
 @pytest.mark.ranks(2)
@@ -199,13 +206,11 @@ def test_logging() -> None:
     assert memory.lines == ["text and 1"]
 
 
+@needs("pandas")
 @pytest.mark.ranks(2)
 def test_pandas() -> None:
-    try:
-        import pandas as pd
-    except ImportError:
-        print("skipped: no pandas")
-        return
+    import pandas as pd
+
     if pygas.MYTHREAD == 0:
         local = pd.DataFrame({"a": [1, 2, 3], "b": [4.0, 5.0, 6.0]})
         p = new(pd.DataFrame, {"a": [1, 2, 3], "b": [4.0, 5.0, 6.0]})
@@ -227,13 +232,11 @@ def test_pandas() -> None:
     pygas.barrier()
 
 
+@needs("scipy")
 @pytest.mark.ranks(2)
 def test_scipy() -> None:
-    try:
-        import scipy.sparse as sparse
-    except ImportError:
-        print("skipped: no scipy")
-        return
+    import scipy.sparse as sparse
+
     if pygas.MYTHREAD == 0:
         p, local = new(sparse.csr_array, np.eye(3)), sparse.csr_array(np.eye(3))
         np.testing.assert_array_equal(p @ np.arange(3.0), np.arange(3.0))
