@@ -65,6 +65,7 @@ typedef struct ucx_conduit {
     int closing;                          /* no callback is passed on any more */
     void *arriving;                       /* the buffer whose callback from UCX is running */
     ucx_outgoing_t *outgoing;             /* sends that are not over */
+    void *spare;                          /* memory for the next small message, or NULL */
     size_t backlog;                       /* eager sends that UCX keeps */
     size_t outstanding;                   /* every send that is not over */
     partial_t *partials[PARTIAL_BUCKETS]; /* messages that are not delivered */

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SPARE_BYTES 256u /* of the kept piece of memory */
+
 /* An AM_HEAD on its way out, with the bytes that UCX reads until it is sent. */
 typedef struct head_send {
     ucx_outgoing_t super;
@@ -47,6 +49,7 @@ void ucx_outgoing_over(ucx_conduit_t *self, ucx_outgoing_t *send)
 
 void ucx_send_fini(ucx_conduit_t *self)
 {
+    free(self->spare);
     while (self->outgoing != NULL)
         ucx_outgoing_over(self, self->outgoing);
 }
@@ -61,6 +64,26 @@ static void head_sent(void *request, ucs_status_t ucs, void *user_data)
     ucp_request_free(request);
 }
 
+/* Room for a message of `length` bytes. Most are small and gone when UCX's send returns, so one
+ * such piece of memory is kept. */
+static head_send_t *head_take(ucx_conduit_t *self, size_t length)
+{
+    head_send_t *send = self->spare;
+
+    if (length > SPARE_BYTES)
+        return malloc(sizeof(*send) + length);
+    self->spare = NULL;
+    return send != NULL ? send : malloc(sizeof(*send) + SPARE_BYTES);
+}
+
+static void head_give(ucx_conduit_t *self, head_send_t *send, size_t length)
+{
+    if (length <= SPARE_BYTES && self->spare == NULL)
+        self->spare = send;
+    else
+        free(send);
+}
+
 static gas_status_t send_head(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_am_t *am,
                               uint64_t id)
 {
@@ -72,7 +95,7 @@ static gas_status_t send_head(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_
         .bulk_count = am->bulk_count,
         .id = (uint32_t)id,
     };
-    head_send_t *send = malloc(sizeof(*send) + most);
+    head_send_t *send = head_take(self, most);
     ucp_request_param_t param;
     ucs_status_ptr_t request;
     char *at;
@@ -98,7 +121,7 @@ static gas_status_t send_head(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_
         ucx_outgoing_add(self, &send->super);
         return GAS_OK;
     }
-    free(send);
+    head_give(self, send, most);
     if (UCS_PTR_IS_ERR(request))
         return ucx_error(UCS_PTR_STATUS(request), "cannot send an active message");
     return GAS_OK;
