@@ -23,6 +23,8 @@ at
 Future, wait, as_completed, gather
     Results that are not there yet; the functions (and FIRST_COMPLETED, FIRST_EXCEPTION,
     ALL_COMPLETED) are named like those of `concurrent.futures` and `asyncio`.
+deferred
+    Decorator of functions and methods that return Futures or are coroutines.
 barrier, broadcast
     Collective operations of the whole job.
 progress
@@ -47,7 +49,7 @@ from pygas import _job
 from pygas._version import __version__
 
 if TYPE_CHECKING:
-    from pygas._core import Future, Proxy
+    from pygas._core import Future, Proxy, deferred
     from pygas.errors import RemoteError
     from pygas.futures import (
         ALL_COMPLETED,
@@ -82,6 +84,7 @@ __all__ = [
     "barrier",
     "broadcast",
     "by_ref",
+    "deferred",
     "gather",
     "init",
     "is_local",
@@ -111,6 +114,7 @@ _HOMES = {
     "barrier": "pygas.team",
     "broadcast": "pygas.team",
     "by_ref": "pygas.objects",
+    "deferred": "pygas._core",
     "gather": "pygas.futures",
     "is_local": "pygas.objects",
     "local": "pygas.objects",

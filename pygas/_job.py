@@ -136,3 +136,6 @@ def _end() -> None:
             proper = _meet(module)
     finally:
         module.finish(proper)
+        helper = sys.modules.get("pygas._deferred")
+        if helper is not None:
+            helper.forget()

@@ -19,7 +19,7 @@ from concurrent.futures import (
 )
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from pygas._core import Completions, Future
+from pygas._core import Completions, Future, give_back
 
 __all__ = [
     "ALL_COMPLETED",
@@ -217,6 +217,7 @@ def _await(future: Future[T]) -> Generator[Any, None, T]:
 
     The loop's thread sleeps in its selector, and the callback runs in another one.
     """
+    gone = False
     if not future.done():
         import asyncio  # there already, or this is no coroutine of its
 
@@ -227,15 +228,21 @@ def _await(future: Future[T]) -> Generator[Any, None, T]:
             if not waiter.done():
                 waiter.set_result(None)
 
-        def future_done(_: Future[T]) -> None:
+        def future_done(future: Future[T]) -> None:
+            if gone:
+                give_back(future)
+                return
             with contextlib.suppress(RuntimeError):  # the loop has been closed
                 loop.call_soon_threadsafe(wake)
 
         future.add_done_callback(future_done)
         try:
             yield from waiter
-        except asyncio.CancelledError:
-            future.cancel(wait=False)
+        except BaseException as error:
+            gone = True
+            if isinstance(error, asyncio.CancelledError):
+                future.cancel(wait=False)
+            give_back(future)  # what has come in the meantime, or else future_done() does
             raise
     try:
         return future.result()

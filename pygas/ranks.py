@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ParamSpec, SupportsIndex, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, ParamSpec, SupportsIndex, TypeVar, overload
 
 from pygas import _job
 from pygas._job import core
@@ -29,12 +29,21 @@ class Rank:
     def __repr__(self) -> str:
         return f"pygas.at({self._rank})"
 
-    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    @overload
+    def call(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    @overload
+    def call(self, function: Callable[P, Future[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call `function` there and return a copy of its result. Blocks.
 
         The function travels by name if it is importable on that rank (all ranks run the same
         program, so the functions of ``__main__`` are), else by value. Arguments are copied, Proxies
-        among them stay references. A result that cannot be copied comes back as a Proxy. Requests
+        among them stay references. A result that cannot be copied comes back as a Proxy. If the
+        function returns a Future or is ``async def``, the result is what comes of that. Requests
         to this rank run while it waits.
 
         Raises
@@ -44,16 +53,27 @@ class Rank:
         RemoteError
             If that exception could not be copied.
         """
-        result: R = core().call(self._rank, function, args, kwargs or None)
-        return result
+        return core().call(self._rank, function, args, kwargs or None)
 
-    def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+    @overload
+    def submit(
+        self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[R]: ...
+    @overload
+    def submit(
+        self, function: Callable[P, Future[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[R]: ...
+    @overload
+    def submit(
+        self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[R]: ...
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Like `call`, but return a `Future` at once. Does not wait for that rank.
 
         Large buffers among the arguments are read until the request has arrived: do not change them
         before its result is there.
         """
-        future: Future[R] = core().submit(self._rank, function, args, kwargs or None)
+        future: Future[Any] = core().submit(self._rank, function, args, kwargs or None)
         return future
 
     def new(self, cls: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

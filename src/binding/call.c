@@ -12,8 +12,10 @@
 #include "call.h"
 
 #include "arguments.h"
+#include "cancel.h"
 #include "compat.h"
 #include "future.h"
+#include "giveback.h"
 #include "request.h"
 #include "wait.h"
 
@@ -148,23 +150,37 @@ bool pg_call_notify(pg_call_t *call, void (*notify)(void *arg), void *arg)
     return pg_completion_leave(&call->arrived, &call->work);
 }
 
+/* True if the reply matters even if nobody waits for it. */
+static bool is_news(const pg_call_t *call)
+{
+    return call->head.outcome == PG_OUTCOME_ERROR || call->head.outcome == PG_OUTCOME_RETURNABLE;
+}
+
 static void abandoned_run(gas_work_t *work)
 {
     pg_call_t *call = CALL_OF_WORK(work);
     PyObject *pending = PyErr_GetRaisedException(); /* as above */
 
     /* At the end of the job buffers can no longer be fetched; descriptions hardly ever need it. */
-    if (call->reply != NULL && call->arrived.failed &&
+    if (call->reply != NULL && is_news(call) &&
         (call->reply->bulk_count == 0 || atomic_load(&pg.phase) == PG_RUNNING)) {
         PyObject *result = pg_call_result(call, NULL);
 
         if (result == NULL)
             pg_future_report(PyErr_GetRaisedException(), call->owner);
+        else if (atomic_load(&pg.phase) == PG_RUNNING)
+            pg_give_back_reply(call, result);
         Py_XDECREF(result);
     }
     pg_call_unref(call);
     if (pending != NULL)
         PyErr_SetRaisedException(pending);
+}
+
+void pg_call_keep(pg_call_t *call)
+{
+    if (call->head.outcome == PG_OUTCOME_RETURNABLE)
+        call->head.outcome = PG_OUTCOME_VALUE;
 }
 
 void pg_call_abandon(pg_call_t *call)
@@ -174,7 +190,7 @@ void pg_call_abandon(pg_call_t *call)
     call->work.run = abandoned_run;
     /* Freeing buffers takes the conduit lock, which may be held for long: also not here. */
     if (!pg_completion_leave(&call->arrived, &call->work) && call->reply != NULL &&
-        (call->arrived.failed || call->reply->bulk_count > 0)) {
+        (is_news(call) || call->reply->bulk_count > 0)) {
         atomic_fetch_add(&pg.users, 1);
         if (atomic_load(&pg.phase) == PG_RUNNING) {
             gas_work_push(pg.job, &call->work);
@@ -192,7 +208,7 @@ static void arrive(gas_job_t *job, pg_call_t *call)
     bool failed = call->head.outcome == PG_OUTCOME_ERROR;
     gas_work_t *notice = pg_completion_finish(&call->arrived, failed);
 
-    if (notice != NULL && (failed || notice->run != abandoned_run))
+    if (notice != NULL && (is_news(call) || notice->run != abandoned_run))
         gas_work_push(job, notice);
     else
         pg_call_unref(call);
@@ -215,10 +231,12 @@ void pg_call_replied(gas_job_t *job, gas_msg_t *msg, void *arg)
     call->reply = msg;
     if (call->shared) {
         arrive(job, call);
-        return;
+    } else if (call->forsaken && head.outcome == PG_OUTCOME_RETURNABLE) {
+        gas_work_push(job, &call->work);
+    } else {
+        gas_event_set(&call->event);
+        pg_call_unref(call);
     }
-    gas_event_set(&call->event);
-    pg_call_unref(call);
 }
 
 /* Encodes the arguments of a request, with its name in the head if possible. */
@@ -240,7 +258,11 @@ static pg_payload_t *encode(pg_request_head_t *head, int owner, PyObject *args)
 static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want,
                         bool shared)
 {
-    pg_request_head_t head = {.object = object, .op = op, .want = want, .cancellable = shared};
+    pg_request_head_t head = {.object = object,
+                              .op = op,
+                              .want = want,
+                              .thread = pg_request_thread(),
+                              .cancellable = shared};
     uint8_t bytes[PG_HEAD_MAX];
     pg_payload_t *payload;
     pg_call_t *call;
@@ -254,7 +276,11 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
     call = malloc(sizeof(*call)); /* calloc() is several times slower */
     if (call != NULL) {
         /* Work that others may wait for at any depth. */
-        *call = (pg_call_t){.owner = owner, .shared = shared, .work.depth = UINT_MAX};
+        *call = (pg_call_t){.owner = owner,
+                            .object = object,
+                            .thread = head.thread,
+                            .shared = shared,
+                            .work.depth = UINT_MAX};
         atomic_init(&call->references, 2);
         gas_event_init(&call->event);
         pg_completion_init(&call->arrived);
@@ -323,6 +349,32 @@ PyObject *pg_call_result(pg_call_t *call, pg_outcome_t *outcome)
     return value;
 }
 
+/* The one who waits for a blocking call leaves, with an exception: what the reply hands over goes
+ * back, and if the owner only owes the reply, it need not come. Takes over the reference. */
+static void forsake(pg_call_t *call)
+{
+    PyObject *reason = PyErr_GetRaisedException();
+    bool open;
+
+    call->work.run = abandoned_run;
+    pthread_mutex_lock(&calls.lock);
+    open = calls.slots[(uint32_t)call->id].call == call;
+    call->forsaken = open;
+    pthread_mutex_unlock(&calls.lock);
+    if (!open) {
+        pg_wait_landing(&call->event); /* the reply is there */
+        if (call->head.outcome == PG_OUTCOME_RETURNABLE && atomic_load(&pg.phase) == PG_RUNNING) {
+            gas_work_push(pg.job, &call->work);
+            call = NULL;
+        }
+    } else if (pg_cancel_ask(call) < 0) {
+        PyErr_Clear();
+    }
+    if (call != NULL)
+        pg_call_unref(call);
+    PyErr_SetRaisedException(reason);
+}
+
 PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want,
                            pg_outcome_t *outcome)
 {
@@ -332,10 +384,12 @@ PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *arg
     if (pg_enter() < 0)
         return NULL;
     call = start(owner, op, object, args, want, false);
-    if (call != NULL && pg_wait_within(&call->event, GAS_FOREVER) > 0)
+    if (call != NULL && pg_wait_reply(&call->event, GAS_FOREVER, owner) > 0) {
         result = pg_call_result(call, outcome);
-    if (call != NULL)
         pg_call_unref(call);
+    } else if (call != NULL) {
+        forsake(call);
+    }
     pg_leave();
     return result;
 }

@@ -15,7 +15,10 @@ typedef struct pg_call {
     atomic_int references;
     int owner;
     uint64_t id;
+    uint64_t object;      /* of the request, 0: none; constant, as are the next two */
+    uint32_t thread;      /* whose it is (request.h) */
     bool shared;          /* a Future's; else it has one waiter, pg_call_blocking() */
+    bool forsaken;        /* that one has left; written under the lock of call.c while it is open */
     gas_event_t event;    /* of a call with one waiter: set when reply is there */
     pg_reply_head_t head; /* of the reply, once that has arrived */
     gas_msg_t *reply; /* the call's, once it has arrived; NULL if it never will: the job is over */
@@ -61,6 +64,10 @@ bool pg_call_notify(pg_call_t *call, void (*notify)(void *arg), void *arg);
 /* Lets go of a call whose result nobody will ask for. If it failed, or will, that is reported from
  * the queue of work. For finalizers: does not block. Takes over the reference. */
 void pg_call_abandon(pg_call_t *call);
+
+/* Somebody has seen that the reply has arrived: what it hands over does not go back, also if the
+ * call is abandoned. Once it has arrived. */
+void pg_call_keep(pg_call_t *call);
 
 /* A new reference to the open call with this id, or NULL. Any thread, also inside handlers. */
 pg_call_t *pg_call_find(uint64_t id);

@@ -4,6 +4,10 @@
  * it: the thread that starts it, or the handler of CANCEL. The lock is a leaf, taken by handlers
  * under the conduit lock. The ids of one caller's calls differ in their low bits (call.c), so they
  * spread evenly. Only requests with a Future are in there: blocking calls do not pay for it.
+ *
+ * A request that has started and whose reply is owed is in there once more; then not whoever takes
+ * it out decides, but the Future that the request has left. The reply that this one sends, or a
+ * REFUSED that comes after it, is the answer.
  */
 #include "cancel.h"
 
@@ -68,14 +72,37 @@ bool pg_cancellable_start(pg_cancellable_t *cancellable)
     return !cancelled;
 }
 
+void pg_cancel_confirm(gas_job_t *job, int caller, uint64_t call)
+{
+    pg_reply_head_t reply = {
+        .call = call, .wire.kind = PG_KIND_NONE, .outcome = PG_OUTCOME_CANCELLED};
+    uint8_t bytes[PG_HEAD_MAX];
+    gas_am_t am = {.handler = PG_HANDLER_REPLY,
+                   .header = bytes,
+                   .header_length = (uint16_t)pg_reply_head_put(&reply, bytes)};
+
+    gas_am_send(job, caller, &am, NULL, NULL);
+}
+
+void pg_cancel_refuse(gas_job_t *job, int caller, uint64_t call)
+{
+    cancel_head_t head = {.call = call};
+    gas_am_t am = {.handler = PG_HANDLER_REFUSED, .header = &head, .header_length = sizeof(head)};
+
+    gas_am_send(job, caller, &am, NULL, NULL);
+}
+
+void pg_cancel_after_fork(void)
+{
+    pthread_mutex_init(&queued.lock, NULL);
+}
+
 /* Not attached. */
 void pg_cancel_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
-    pg_reply_head_t reply = {.wire.kind = PG_KIND_NONE, .outcome = PG_OUTCOME_CANCELLED};
-    uint8_t bytes[PG_HEAD_MAX];
-    gas_am_t am = {.handler = PG_HANDLER_REPLY, .header = bytes};
     cancel_head_t head;
     pg_cancellable_t *found;
+    gas_work_t *work = NULL;
 
     (void)arg;
     if (msg->header_length != sizeof(head)) {
@@ -84,20 +111,19 @@ void pg_cancel_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
         return;
     }
     memcpy(&head, msg->header, sizeof(head));
-    reply.call = head.call;
-    am.header_length = (uint16_t)pg_reply_head_put(&reply, bytes);
     pthread_mutex_lock(&queued.lock);
     found = take_locked(msg->source, head.call);
-    if (found != NULL)
+    if (found != NULL && found->asked != NULL)
+        work = found->asked(found);
+    else if (found != NULL)
         found->cancelled = true;
     pthread_mutex_unlock(&queued.lock);
-    if (found == NULL) {
-        am.handler = PG_HANDLER_REFUSED;
-        am.header = &head;
-        am.header_length = sizeof(head);
-    }
-    /* If this fails, no reply reaches the caller any more: its rank is gone, or this one is. */
-    gas_am_send(job, msg->source, &am, NULL, NULL);
+    if (work != NULL)
+        gas_work_push(job, work);
+    else if (found != NULL)
+        pg_cancel_confirm(job, msg->source, head.call);
+    else
+        pg_cancel_refuse(job, msg->source, head.call);
     gas_msg_free(job, msg);
 }
 

@@ -35,6 +35,15 @@ static inline void PyErr_SetRaisedException(PyObject *exception)
 
 #if PY_VERSION_HEX < 0x030D0000
 
+/* What a weak reference refers to, a new reference: 1, or 0 and NULL if that has gone. */
+static inline int PyWeakref_GetRef(PyObject *reference, PyObject **object)
+{
+    PyObject *found = PyWeakref_GetObject(reference);
+
+    *object = found != Py_None ? Py_NewRef(found) : NULL;
+    return *object != NULL;
+}
+
 /* These builds have one interpreter lock, under which such a section is. No Python code may run in
  * it. */
 #define Py_BEGIN_CRITICAL_SECTION(object) {

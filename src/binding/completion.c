@@ -81,6 +81,7 @@ bool pg_completion_leave(pg_completion_t *completion, gas_work_t *notice)
 void pg_watch_set_init(pg_watch_set_t *set)
 {
     memset(set, 0, sizeof(*set));
+    set->owner = -1;
     set->last = &set->first;
 }
 
@@ -134,7 +135,7 @@ int pg_watch_wait(pg_watch_set_t *set, size_t wanted, bool on_failure, uint64_t 
         return 1;
     outcome = pg_enter();
     if (outcome == 0) {
-        outcome = pg_wait(&set->event, deadline);
+        outcome = pg_wait_reply(&set->event, deadline, set->owner);
         pg_leave();
     }
     pthread_mutex_lock(&lock);

@@ -36,6 +36,7 @@ struct pg_watch_set {
     gas_event_t event;         /* set when `wanted` are done; valid while `waiting` */
     bool waiting, on_failure;  /* under the lock, as is all of it */
     size_t wanted, done;       /* `done`: not taken yet */
+    int owner;                 /* of the one call that is waited for, to be asked; else -1 */
     bool failed;               /* one of them has failed */
     pg_watch_t *first, **last; /* those done and not taken, in the order of completion */
 };

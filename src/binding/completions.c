@@ -6,7 +6,7 @@
  * work, and wait there for a long request that another thread runs.
  */
 #include "compat.h"
-#include "future.h"
+#include "giveback.h"
 #include "wait.h"
 
 typedef struct completions {
@@ -125,6 +125,7 @@ static PyObject *Completions_take(PyObject *self, PyObject *unused)
     while (list != NULL && (watch = pg_watch_take(&completions->set)) != NULL) {
         PyObject **future = &completions->futures[watch - completions->watches];
 
+        pg_future_seen((pg_future_t *)*future);
         if (PyList_Append(list, *future) < 0)
             Py_CLEAR(list);
         Py_CLEAR(*future);

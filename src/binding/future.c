@@ -13,6 +13,8 @@
  *                        a callback, or the drainer that runs the item of work. Decoding is lazy,
  *                        so a Future that nobody asks costs no Python code.
  *   pending -> settled   one made by hand: set_result(), set_exception(), cancel(), in any thread.
+ *                        It may be *running* in between: cancel() is too late, as with those of
+ *                        concurrent.futures.
  *
  * Whoever swaps `settler` from NULL to its own token settles, and nobody else ever does. It writes
  * the outcome, finishes the completion `settled` (a release, so the outcome needs no lock), takes
@@ -36,6 +38,7 @@
 
 #include "cancel.h"
 #include "compat.h"
+#include "giveback.h"
 #include "wait.h"
 
 PyObject *pg_future_new(pg_call_t *call)
@@ -62,10 +65,42 @@ static bool claim(pg_future_t *future)
     return atomic_compare_exchange_strong(&future->settler, &nobody, gas_work_token());
 }
 
+/* In the place of a settler: nobody yet, but it cannot be cancelled any more. */
+static char running;
+
+int pg_future_begin(pg_future_t *future)
+{
+    void *nobody = NULL;
+
+    if (future->call == NULL &&
+        atomic_compare_exchange_strong(&future->settler, &nobody, (void *)&running))
+        return 1;
+    if (pg_future_is_settled(future) && future->cancelled)
+        return 0;
+    pg_future_raise("InvalidStateError",
+                    PyUnicode_FromFormat("the Future cannot be set running: %R", future));
+    return -1;
+}
+
+bool pg_future_is_running(pg_future_t *future)
+{
+    return atomic_load(&future->settler) == (void *)&running;
+}
+
+/* claim(), for one that was made by hand and may be running. */
+static bool claim_by_hand(pg_future_t *future)
+{
+    void *token = &running;
+
+    return claim(future) ||
+           atomic_compare_exchange_strong(&future->settler, &token, gas_work_token());
+}
+
 /* As the settler. Takes over the references; both NULL: cancelled. */
 static void settle(pg_future_t *future, PyObject *value, PyObject *exception)
 {
     pg_callbacks_t callbacks;
+    pg_deferred_t *deferred;
 
     if (pg_calls_are_ending())
         atomic_store(&future->retrieved, true); /* nothing that the program could have asked for */
@@ -76,8 +111,13 @@ static void settle(pg_future_t *future, PyObject *value, PyObject *exception)
     Py_BEGIN_CRITICAL_SECTION(future);
     callbacks = future->callbacks;
     future->callbacks = (pg_callbacks_t){NULL, NULL};
+    deferred = future->deferred;
+    future->deferred = NULL;
     future->closed = true;
     Py_END_CRITICAL_SECTION();
+    pg_deferred_settled(deferred, future);
+    if (callbacks.first != NULL && future->giver == NULL) /* those have one of their own */
+        pg_future_seen(future);
     pg_callbacks_run(callbacks);
 }
 
@@ -112,13 +152,14 @@ static bool has_arrived(pg_future_t *future)
     return future->call != NULL && pg_completion_is_done(&future->call->arrived);
 }
 
-static int await_completion(pg_completion_t *completion, uint64_t deadline)
+static int await_completion(pg_completion_t *completion, uint64_t deadline, int owner)
 {
     pg_watch_set_t set;
     pg_watch_t watch;
     int outcome;
 
     pg_watch_set_init(&set);
+    set.owner = owner;
     pg_watch_add(&set, &watch, completion);
     outcome = pg_watch_wait(&set, 1, false, deadline);
     pg_watch_remove(&watch);
@@ -140,7 +181,8 @@ static int await_settled(pg_future_t *future, uint64_t deadline)
         } else if (future->call != NULL) {
             awaited = &future->call->arrived;
         }
-        outcome = await_completion(awaited, deadline);
+        outcome =
+            await_completion(awaited, deadline, future->call != NULL ? future->call->owner : -1);
         if (outcome < 0)
             return -1;
         if (outcome == 0)
@@ -180,7 +222,7 @@ int pg_future_set(pg_future_t *future, PyObject *value, PyObject *exception)
                                              future->call->owner));
         return -1;
     }
-    if (!claim(future)) {
+    if (!claim_by_hand(future)) {
         pg_future_raise("InvalidStateError",
                         PyUnicode_FromFormat("the Future is settled already: %R", future));
         return -1;
@@ -277,6 +319,40 @@ int pg_future_add_callback(pg_future_t *future, PyObject *function)
     else if (request && !watched)
         watch(future);
     return 0;
+}
+
+void pg_future_add_deferred(pg_future_t *future, pg_deferred_t *deferred, pg_deferred_t **next)
+{
+    bool closed, watched;
+
+    Py_BEGIN_CRITICAL_SECTION(future);
+    closed = future->closed;
+    watched = future->watched;
+    if (!closed) {
+        *next = future->deferred;
+        future->deferred = deferred;
+        future->watched = true;
+    }
+    Py_END_CRITICAL_SECTION();
+    if (closed)
+        pg_deferred_settled(deferred, future);
+    else if (future->call != NULL && !watched)
+        watch(future);
+}
+
+PyObject *pg_future_outcome(pg_future_t *future)
+{
+    if (future->value != NULL) {
+        atomic_store(&future->taking, PG_TAKEN);
+        return Py_NewRef(future->value);
+    }
+    if (future->cancelled) {
+        pg_future_raise("CancelledError", NULL);
+        return NULL;
+    }
+    atomic_store(&future->retrieved, true);
+    PyErr_SetRaisedException(Py_NewRef(future->exception));
+    return NULL;
 }
 
 void pg_future_raise(const char *name, PyObject *text)

@@ -7,21 +7,27 @@
 
 #include "call.h"
 #include "callback.h"
+#include "deferred.h"
+#include "request.h"
 
 /* The fields are for the files future*.c and completions.c; see the design notes of future.c. */
-typedef struct pg_future {
+struct pg_future {
     PyObject_HEAD pg_call_t *call; /* constant; NULL: made by hand */
     pg_completion_t settled;
     _Atomic(void *) settler; /* token of the thread that settles or has settled it; NULL: none */
     PyObject *value;         /* the settler's, constant once settled; as are the next two */
     PyObject *exception;     /* NULL: none, or cancelled */
     bool cancelled;
+    PyObject *giver;          /* made by hand and returnable (giveback.h): to whom; else NULL */
+    pg_caller_t asker;        /* then: for whom */
+    atomic_int taking;        /* a pg_taking_t */
     atomic_bool retrieved;    /* somebody has seen the exception, or has been told of it */
-    pg_callbacks_t callbacks; /* under the Future's critical section, as are the next two */
+    pg_callbacks_t callbacks; /* under the Future's critical section, as are the next three */
+    pg_deferred_t *deferred;  /* replies that wait for it (deferred.c) */
     bool closed;              /* the settler has taken the callbacks */
     bool watched;             /* the call will tell this Future, and keeps it until then */
     PyObject *weakrefs;
-} pg_future_t;
+};
 
 /* Attached, all of these. */
 
@@ -47,6 +53,20 @@ int pg_future_settle(pg_future_t *future, uint64_t deadline);
 /* Settles one that was made by hand with one of the two, and runs its callbacks. 0, or -1 with
  * InvalidStateError. */
 int pg_future_set(pg_future_t *future, PyObject *value, PyObject *exception);
+
+/* One that was made by hand cannot be cancelled from now on, only settled by pg_future_set(). 1; 0
+ * if it has been cancelled; -1 with InvalidStateError. Runs no Python code if it returns 1. */
+int pg_future_begin(pg_future_t *future);
+
+/* True between pg_future_begin() and pg_future_set(). */
+bool pg_future_is_running(pg_future_t *future);
+
+/* The result of a settled Future, a new reference, or NULL with its exception. */
+PyObject *pg_future_outcome(pg_future_t *future);
+
+/* Has `deferred`, whose link to the next one is *next, told by pg_deferred_settled(): when the
+ * Future is settled, or now. If nobody keeps a Future made by hand, by pg_deferred_dropped(). */
+void pg_future_add_deferred(pg_future_t *future, pg_deferred_t *deferred, pg_deferred_t **next);
 
 /* Cancels it if that is still possible, asking the owner, and waits for the answer if `wait`. 1: it
  * is cancelled; 0: it is not (or not yet); -1: an exception. */

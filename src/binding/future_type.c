@@ -1,6 +1,6 @@
 /* The Python type of Futures: methods and memory. What they do is in future.c. */
 #include "compat.h"
-#include "future.h"
+#include "giveback.h"
 #include "wait.h"
 
 #include <stddef.h>
@@ -23,6 +23,9 @@ static int Future_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(future->value);
     Py_VISIT(future->exception);
+    Py_VISIT(future->giver);
+    if (pg_deferred_traverse(future->deferred, visit, arg) != 0)
+        return -1;
     return pg_callbacks_traverse(&future->callbacks, visit, arg);
 }
 
@@ -32,6 +35,7 @@ static int Future_clear(PyObject *self)
 
     Py_CLEAR(future->value);
     Py_CLEAR(future->exception);
+    Py_CLEAR(future->giver);
     pg_callbacks_clear(&future->callbacks);
     return 0;
 }
@@ -41,6 +45,7 @@ static void Future_finalize(PyObject *self)
     pg_future_t *future = (pg_future_t *)self;
     PyObject *pending;
 
+    pg_give_back(future, true);
     if (!pg_future_is_settled(future) || future->exception == NULL ||
         atomic_exchange(&future->retrieved, true))
         return;
@@ -62,8 +67,11 @@ static void Future_dealloc(PyObject *self)
     Py_TRASHCAN_BEGIN(self, Future_dealloc);
     if (future->weakrefs != NULL)
         PyObject_ClearWeakRefs(self);
+    pg_deferred_dropped(future->deferred);
     Future_clear(self);
     if (future->call != NULL) {
+        if (atomic_load(&future->taking) != PG_UNSEEN)
+            pg_call_keep(future->call); /* it was seen, so it has arrived */
         if (pg_future_is_settled(future))
             pg_call_unref(future->call);
         else
@@ -131,12 +139,7 @@ static PyObject *Future_result(PyObject *self, PyObject *args, PyObject *kwargs)
     if (parse_timeout(args, kwargs, "|O:result", &timeout) < 0 ||
         settle_within(future, timeout) < 0)
         return NULL;
-    if (future->exception != NULL) {
-        atomic_store(&future->retrieved, true);
-        PyErr_SetRaisedException(Py_NewRef(future->exception));
-        return NULL;
-    }
-    return Py_NewRef(future->value);
+    return pg_future_outcome(future);
 }
 
 PyDoc_STRVAR(exception_doc,
@@ -155,6 +158,7 @@ static PyObject *Future_exception(PyObject *self, PyObject *args, PyObject *kwar
     if (parse_timeout(args, kwargs, "|O:exception", &timeout) < 0 ||
         settle_within(future, timeout) < 0)
         return NULL;
+    pg_future_seen(future);
     if (future->exception == NULL)
         Py_RETURN_NONE;
     atomic_store(&future->retrieved, true);
@@ -176,7 +180,10 @@ static PyObject *Future_done(PyObject *self, PyObject *unused)
         gas_wait(pg.job, NULL, gas_clock_now(), GAS_WAIT_BRIEFLY);
         pg_leave();
     }
-    return PyBool_FromLong(pg_completion_is_done(completion));
+    if (!pg_completion_is_done(completion))
+        Py_RETURN_FALSE;
+    pg_future_seen((pg_future_t *)self);
+    Py_RETURN_TRUE;
 }
 
 PyDoc_STRVAR(cancelled_doc, "cancelled($self, /)\n--\n\n"
@@ -198,7 +205,9 @@ PyDoc_STRVAR(
     "cancel($self, /, *, wait=True)\n--\n\n"
     "Cancel the request unless its owner has started it; return whether it is cancelled.\n\n"
     "The owner answers without Python, whatever its program does: this blocks for one round\n"
-    "trip, in which requests to this rank run. A request that runs is not interrupted.\n\n"
+    "trip, in which requests to this rank run. A request that runs is not interrupted. One that\n"
+    "has returned a Future or coroutine (docs/synchronization.md) passes it on to that, when\n"
+    "the owner runs the next request.\n\n"
     "Parameters\n"
     "----------\n"
     "wait : bool, default True\n"
@@ -218,6 +227,37 @@ static PyObject *Future_cancel(PyObject *self, PyObject *args, PyObject *kwargs)
         return NULL;
     cancelled = pg_future_cancel((pg_future_t *)self, wait);
     return cancelled < 0 ? NULL : PyBool_FromLong(cancelled);
+}
+
+PyDoc_STRVAR(
+    running_doc,
+    "running($self, /)\n--\n\n"
+    "True if it was made by hand and set_running_or_notify_cancel() was called, but it has\n"
+    "no outcome yet. Does not block.");
+
+static PyObject *Future_running(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(pg_future_is_running((pg_future_t *)self));
+}
+
+PyDoc_STRVAR(
+    begin_doc,
+    "set_running_or_notify_cancel($self, /)\n--\n\n"
+    "Decide that a Future made by hand will be settled: True, and cancel() is too late from\n"
+    "now on. False if it has been cancelled. So who has something to give away once can\n"
+    "first make sure of its taker. Does not block and calls no callbacks.\n\n"
+    "Raises\n"
+    "------\n"
+    "concurrent.futures.InvalidStateError\n"
+    "    If it is running or settled, or is the reply to a request.");
+
+static PyObject *Future_begin(PyObject *self, PyObject *unused)
+{
+    int begun = pg_future_begin((pg_future_t *)self);
+
+    (void)unused;
+    return begun < 0 ? NULL : PyBool_FromLong(begun);
 }
 
 PyDoc_STRVAR(set_result_doc,
@@ -320,6 +360,8 @@ static PyMethodDef Future_methods[] = {
     {"cancel", (PyCFunction)(void (*)(void))Future_cancel, METH_VARARGS | METH_KEYWORDS,
      cancel_doc},
     {"cancelled", Future_cancelled, METH_NOARGS, cancelled_doc},
+    {"running", Future_running, METH_NOARGS, running_doc},
+    {"set_running_or_notify_cancel", Future_begin, METH_NOARGS, begin_doc},
     {"set_result", Future_set_result, METH_O, set_result_doc},
     {"set_exception", Future_set_exception, METH_O, set_exception_doc},
     {"add_done_callback", Future_add_done_callback, METH_O, add_done_callback_doc},

@@ -10,10 +10,10 @@
 /* The second byte of a request: the operation, and what follows. */
 #define OP_BITS 6
 #define HAS_NAME 0x40u
-#define HAS_DEPTH 0x80u
+#define HAS_ORIGIN 0x80u /* thread and depth, if they are not 1 and 0 */
 
 static_assert(PG_OP_COUNT <= 1 << OP_BITS, "an operation has six bits");
-static_assert(2 + 4 * 5 + 3 + 2 + 1 + PG_NAME_LENGTH_MAX <= PG_HEAD_MAX, "every head has room");
+static_assert(2 + 4 * 5 + 5 + 3 + 2 + 1 + PG_NAME_LENGTH_MAX <= PG_HEAD_MAX, "every head has room");
 static_assert(PG_HEAD_MAX <= GAS_AM_HEADER_MAX, "a head fits into a message's header");
 static_assert(PG_WANT_PLAIN <= 3, "a want has two bits");
 static_assert(PG_OUTCOME_COUNT <= 8, "an outcome has three bits");
@@ -108,17 +108,18 @@ static pg_wire_t wire_of(uint8_t byte)
 
 size_t pg_request_head_put(const pg_request_head_t *head, uint8_t bytes[PG_HEAD_MAX])
 {
+    bool has_origin = head->depth > 0 || head->thread != 1;
     uint8_t *at = bytes;
 
     *at++ = (uint8_t)(wire_byte(&head->wire) | head->want << WANT_SHIFT |
                       (head->cancellable ? CANCELLABLE : 0));
     *at++ = (uint8_t)(head->op | (head->name.number > 0 ? HAS_NAME : 0) |
-                      (head->depth > 0 ? HAS_DEPTH : 0));
+                      (has_origin ? HAS_ORIGIN : 0));
     at = put_id(at, head->call);
     if (pg_op_has_object(head->op))
         at = put_id(at, head->object);
-    if (head->depth > 0)
-        at = put_number(at, head->depth);
+    if (has_origin)
+        at = put_number(put_number(at, head->thread), head->depth);
     if (head->name.number > 0)
         at = put_name(at, &head->name);
     return (size_t)(at - bytes);
@@ -135,9 +136,10 @@ bool pg_request_head_get(pg_request_head_t *head, const void *bytes, size_t leng
     head->op = (pg_op_t)(op & ((1u << OP_BITS) - 1));
     head->call = get_id(&reader);
     head->object = pg_op_has_object(head->op) ? get_id(&reader) : 0;
-    head->depth = (op & HAS_DEPTH) != 0 ? (uint16_t)get_number(&reader, 16) : 0;
+    head->thread = (op & HAS_ORIGIN) != 0 ? (uint32_t)get_number(&reader, 32) : 1;
+    head->depth = (op & HAS_ORIGIN) != 0 ? (uint16_t)get_number(&reader, 16) : 0;
     head->name = (op & HAS_NAME) != 0 ? get_name(&reader) : (pg_name_t){0};
-    return !reader.failed && reader.at == reader.end;
+    return !reader.failed && reader.at == reader.end && head->thread != 0;
 }
 
 size_t pg_reply_head_put(const pg_reply_head_t *head, uint8_t bytes[PG_HEAD_MAX])

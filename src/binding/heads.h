@@ -29,10 +29,12 @@ typedef enum pg_outcome {
     PG_OUTCOME_VALUE,
     PG_OUTCOME_ERROR, /* the payload describes an exception */
     /* With these nothing travels. */
-    PG_OUTCOME_METHOD,    /* an attribute that is a method */
-    PG_OUTCOME_SELF,      /* the object itself */
-    PG_OUTCOME_STOP,      /* an iterator is exhausted */
-    PG_OUTCOME_CANCELLED, /* the request was not started and never will be */
+    PG_OUTCOME_METHOD,     /* an attribute that is a method */
+    PG_OUTCOME_SELF,       /* the object itself */
+    PG_OUTCOME_STOP,       /* an iterator is exhausted */
+    PG_OUTCOME_CANCELLED,  /* the request was not started and never will be, or left a Future that
+                              was cancelled */
+    PG_OUTCOME_RETURNABLE, /* a value that is to come back if nobody takes it (giveback.h) */
     PG_OUTCOME_COUNT
 } pg_outcome_t;
 
@@ -42,6 +44,7 @@ typedef struct pg_request_head {
     pg_wire_t wire;
     pg_op_t op;
     pg_want_t want;
+    uint32_t thread;  /* whose request it is: a number of its rank (request.h) */
     uint16_t depth;   /* how many requests, one made within the other, led to this one */
     bool cancellable; /* the caller may ask to cancel it (cancel.h) */
     pg_name_t name;   /* of the attribute or method; then the payload is what the operation has

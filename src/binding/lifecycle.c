@@ -14,6 +14,7 @@
 #include "lifecycle.h"
 
 #include "attend.h"
+#include "blocked.h"
 #include "call.h"
 #include "cancel.h"
 #include "exports.h"
@@ -62,6 +63,7 @@ static gas_status_t open_job(const char *spec)
     params.handlers[PG_HANDLER_REPLY] = (gas_handler_t){pg_call_replied, NULL};
     params.handlers[PG_HANDLER_CANCEL] = (gas_handler_t){pg_cancel_arrived, NULL};
     params.handlers[PG_HANDLER_REFUSED] = (gas_handler_t){pg_cancel_refused, NULL};
+    params.handlers[PG_HANDLER_BLOCKED] = (gas_handler_t){pg_blocked_asked, NULL};
     params.handlers[PG_HANDLER_PING] = (gas_handler_t){pg_ping_arrived, NULL};
     pg.job_key = job_key(spec);
     pg.rank = params.boot->rank;
@@ -85,6 +87,7 @@ PyObject *pg_start(PyObject *module, PyObject *spec)
         if (text == NULL)
             return NULL;
     }
+    pg_request_thread(); /* number 1, which heads need not say (heads.c) */
     if (!atomic_compare_exchange_strong(&pg.phase, &before, PG_STARTING)) {
         PyErr_SetString(PyExc_RuntimeError, "the job has been started already");
         return NULL;
@@ -153,6 +156,8 @@ PyObject *pg_after_fork(PyObject *module, PyObject *unused)
     (void)unused;
     if (phase == PG_RUNNING || phase == PG_STARTING) {
         pg_calls_after_fork();
+        pg_cancel_after_fork();
+        pg_blocked_after_fork();
         atomic_store(&pg.phase, PG_FORKED);
     }
     Py_RETURN_NONE;

@@ -1,11 +1,14 @@
 /* The extension module pygas._core: its functions, its types, its set-up. */
 #include "codec.h"
+#include "deferred.h"
 #include "encoded.h"
 #include "exports.h"
+#include "giveback.h"
 #include "lifecycle.h"
 #include "ops.h"
 #include "ping.h"
 #include "remote.h"
+#include "request.h"
 #include "shape.h"
 #include "state.h"
 
@@ -137,6 +140,18 @@ static PyMethodDef methods[] = {
     {"items", pg_proxy_items, METH_VARARGS,
      DOC("items($module, proxy, start, count, /)",
          "Items `start` to `start + count` of a sequence, fewer at its end.")},
+    {"caller", pg_caller, METH_NOARGS,
+     DOC("caller($module, /)", "(rank, thread number): for whom this thread is running a request, "
+                               "else itself.")},
+    {"push", pg_push, METH_O,
+     DOC("push($module, callable, /)", "Call it from the queue of work, among the requests.")},
+    {"returnable", pg_returnable, METH_VARARGS,
+     DOC("returnable($module, future, giver, /)",
+         "If nobody takes the value of the Future, have giver._pygas_take_back(value, holder)\n"
+         "called; None: do not. Return the Future.")},
+    {"give_back", pg_give_back_future, METH_O,
+     DOC("give_back($module, future, /)",
+         "Give the value back, if it is there, returnable, and nobody has taken it.")},
     {"requests_sent", pg_requests_sent, METH_NOARGS,
      DOC("requests_sent($module, /)", "How many requests this process has sent.")},
     {"config", pg_config, METH_NOARGS,
@@ -167,6 +182,7 @@ static int module_exec(PyObject *module)
         add_type(module, "Proxy", &pg.proxy_type, pg_proxy_type_create) < 0 ||
         add_type(module, "Method", &pg.method_type, pg_method_type_create) < 0 ||
         add_type(module, "Future", &pg.future_type, pg_future_type_create) < 0 ||
+        add_type(module, "deferred", &pg.deferred_type, pg_deferred_type_create) < 0 ||
         add_type(module, "Completions", &pg.completions_type, pg_completions_type_create) < 0 ||
         add_type(module, "Encoded", &pg.encoded_type, pg_encoded_type_create) < 0)
         return -1;

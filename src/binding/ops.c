@@ -1,6 +1,7 @@
 /* Operations: attributes, items, calls, and the table. Operators are in operators.c. */
 #include "ops.h"
 
+#include "giveback.h"
 #include "iteration.h"
 #include "operators.h"
 #include "proxy.h"
@@ -329,6 +330,11 @@ static const op_row_t rows[PG_OP_COUNT] = {
 #include "ops.def"
 #undef OP
 };
+
+const char *pg_op_name(pg_op_t op)
+{
+    return op < PG_OP_COUNT ? rows[op].name : "?";
+}
 
 PyObject *pg_op_evaluate(pg_op_t op, PyObject *object, PyObject *args)
 {

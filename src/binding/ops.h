@@ -37,6 +37,8 @@ static inline bool pg_op_has_object(pg_op_t op)
     return op < PG_OP_FUNCTION;
 }
 
+const char *pg_op_name(pg_op_t op);
+
 /* Does `op` on `object` (NULL if it has none) with `args`, a tuple. A new reference, or NULL with
  * the exception that the operation raised; TypeError if `args` has the wrong shape. NULL without an
  * exception: an iterator is exhausted (NEXT). */

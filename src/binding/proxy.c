@@ -143,6 +143,18 @@ PyObject *pg_proxy_operate(pg_proxy_t *proxy, int op, PyObject *args)
     return result;
 }
 
+PyObject *pg_proxy_operate_async(pg_proxy_t *proxy, int op, PyObject *args)
+{
+    PyObject *result = NULL;
+
+    if (args == NULL)
+        return NULL;
+    if (pg_require_job() == 0 && pg_proxy_export(proxy) == 0)
+        result = operate_async(proxy, op, args);
+    Py_DECREF(args);
+    return result;
+}
+
 PyObject *pg_proxy_referent(pg_proxy_t *proxy)
 {
     if (proxy->object != NULL)

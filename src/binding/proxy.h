@@ -57,6 +57,9 @@ static inline bool pg_proxy_is_direct(const pg_proxy_t *proxy)
  */
 PyObject *pg_proxy_operate(pg_proxy_t *proxy, int op, PyObject *args);
 
+/* The same with a Future of the result in every mode, also on the owner. */
+PyObject *pg_proxy_operate_async(pg_proxy_t *proxy, int op, PyObject *args);
+
 /* What an operation that was done directly returned (NULL: an exception): the proxy itself if that
  * is its object. Steals `result`. */
 PyObject *pg_proxy_own(pg_proxy_t *proxy, PyObject *result);

@@ -249,9 +249,33 @@ static PyObject *Proxy_iternext(PyObject *self)
     return pg_proxy_operate(AS_PROXY(self), PG_OP_NEXT, PyTuple_New(0));
 }
 
+/* A special method that returns something to await, which is a Future where the object is not here:
+ * the other rank awaits what the method returned. */
+static PyObject *special_awaited(PyObject *self, const char *name, PyObject *args)
+{
+    if (pg_proxy_is_direct(AS_PROXY(self)))
+        return special(self, name, args);
+    return pg_proxy_operate_async(AS_PROXY(self), PG_OP_SPECIAL, Py_BuildValue("(sO)", name, args));
+}
+
+static PyObject *special_awaited_without(PyObject *self, const char *name)
+{
+    PyObject *args = PyTuple_New(0);
+    PyObject *result = args != NULL ? special_awaited(self, name, args) : NULL;
+
+    Py_XDECREF(args);
+    return result;
+}
+
 static PyObject *Proxy_await(PyObject *self)
 {
-    return special_without(self, "__await__");
+    PyObject *future = special_awaited_without(self, "__await__"), *steps;
+
+    if (future == NULL || !Py_IS_TYPE(future, pg.future_type))
+        return future;
+    steps = Py_TYPE(future)->tp_as_async->am_await(future);
+    Py_DECREF(future);
+    return steps;
 }
 
 static PyObject *Proxy_aiter(PyObject *self)
@@ -261,28 +285,35 @@ static PyObject *Proxy_aiter(PyObject *self)
 
 static PyObject *Proxy_anext(PyObject *self)
 {
-    return special_without(self, "__anext__");
+    return special_awaited_without(self, "__anext__");
 }
 
-/* __exit__(type, exception, traceback): tracebacks do not travel. */
-static PyObject *without_traceback(PyObject *self, const char *name, PyObject *args)
+/* The arguments of __exit__(type, exception, traceback): tracebacks do not travel. */
+static PyObject *without_traceback(PyObject *self, PyObject *args)
 {
-    PyObject *shorter, *result;
-
     if (pg_proxy_is_direct(AS_PROXY(self)) || PyTuple_GET_SIZE(args) != 3)
-        return special(self, name, args);
-    shorter = PyTuple_Pack(3, PyTuple_GET_ITEM(args, 0), PyTuple_GET_ITEM(args, 1), Py_None);
-    result = shorter != NULL ? special(self, name, shorter) : NULL;
-    Py_XDECREF(shorter);
+        return Py_NewRef(args);
+    return PyTuple_Pack(3, PyTuple_GET_ITEM(args, 0), PyTuple_GET_ITEM(args, 1), Py_None);
+}
+
+static PyObject *special_method(PyObject *self, pg_slot_t slot, const char *name, PyObject *args)
+{
+    bool exits = slot == PG_SLOT___exit__ || slot == PG_SLOT___aexit__;
+    PyObject *result = NULL;
+
+    args = exits ? without_traceback(self, args) : Py_NewRef(args);
+    if (args != NULL && (slot == PG_SLOT___aenter__ || slot == PG_SLOT___aexit__))
+        result = special_awaited(self, name, args);
+    else if (args != NULL)
+        result = special(self, name, args);
+    Py_XDECREF(args);
     return result;
 }
 
 #define SPECIAL(name)                                                                              \
     static PyObject *Proxy_special_##name(PyObject *self, PyObject *args)                          \
     {                                                                                              \
-        if (PG_SLOT_##name == PG_SLOT___exit__ || PG_SLOT_##name == PG_SLOT___aexit__)             \
-            return without_traceback(self, #name, args);                                           \
-        return special(self, #name, args);                                                         \
+        return special_method(self, PG_SLOT_##name, #name, args);                                  \
     }
 #include "slots.def"
 

@@ -1,9 +1,11 @@
 #include "request.h"
 
 #include "arguments.h"
+#include "blocked.h"
 #include "call.h"
 #include "cancel.h"
 #include "compat.h"
+#include "deferred.h"
 #include "exports.h"
 #include "ops.h"
 #include "payload.h"
@@ -14,11 +16,39 @@ typedef struct request {
     gas_msg_t *msg;
     pg_request_head_t head;
     pg_known_name_t *name; /* the one of the head */
+    pg_running_t running;
     pg_cancellable_t cancellable;
 } request_t;
 
 /* 1 + the depth of the request that this thread is running; 0: it is running none. */
 static _Thread_local unsigned running_depth;
+
+/* thread 0: it is running none. */
+static _Thread_local pg_caller_t running_for;
+
+uint32_t pg_request_thread(void)
+{
+    static atomic_uint last;
+    static _Thread_local uint32_t number;
+
+    while (number == 0) /* they begin anew after 2^31 threads */
+        number = (atomic_fetch_add(&last, 1) + 1) & 0x7fffffffu;
+    return number;
+}
+
+pg_caller_t pg_request_caller(void)
+{
+    return running_for.thread != 0 ? running_for : (pg_caller_t){pg.rank, pg_request_thread()};
+}
+
+PyObject *pg_caller(PyObject *module, PyObject *unused)
+{
+    pg_caller_t caller = pg_request_caller();
+
+    (void)module;
+    (void)unused;
+    return Py_BuildValue("(iI)", caller.rank, (unsigned)caller.thread);
+}
 
 int pg_request_depth_for_call(uint16_t *depth)
 {
@@ -91,14 +121,14 @@ static void reply_exception(int destination, uint64_t call)
     Py_DECREF(exception);
 }
 
-static int reply_proxy(int destination, uint64_t call, PyObject *result)
+static int reply_proxy(int destination, uint64_t call, pg_outcome_t outcome, PyObject *result)
 {
     PyObject *proxy = pg_proxy_new_local(result);
     int sent;
 
     if (proxy == NULL)
         return -1;
-    sent = reply_object(destination, call, PG_OUTCOME_VALUE, proxy);
+    sent = reply_object(destination, call, outcome, proxy);
     Py_DECREF(proxy);
     return sent;
 }
@@ -141,14 +171,16 @@ static pg_outcome_t classify(const pg_request_head_t *head, PyObject *object, Py
 }
 
 static int reply_result(int destination, const pg_request_head_t *head, PyObject *object,
-                        PyObject *result)
+                        PyObject *result, bool returnable)
 {
     PyObject *travels;
     pg_outcome_t outcome = classify(head, object, result, &travels);
     int sent;
 
+    if (returnable && outcome == PG_OUTCOME_VALUE)
+        outcome = PG_OUTCOME_RETURNABLE;
     if (travels == NULL)
-        return reply_proxy(destination, head->call, result);
+        return reply_proxy(destination, head->call, outcome, result);
     sent = reply_object(destination, head->call, outcome, travels);
     if (sent >= 0 || head->want == PG_WANT_COPY || !pg_cannot_copy())
         return sent;
@@ -156,9 +188,18 @@ static int reply_result(int destination, const pg_request_head_t *head, PyObject
     travels = substitute(head->op, result);
     if (travels == NULL)
         return -1;
-    sent = reply_object(destination, head->call, PG_OUTCOME_VALUE, travels);
+    sent = reply_object(destination, head->call, outcome, travels);
     Py_DECREF(travels);
     return sent;
+}
+
+bool pg_request_reply(int source, const pg_request_head_t *head, PyObject *object, PyObject *result,
+                      bool returnable)
+{
+    if (result != NULL && reply_result(source, head, object, result, returnable) >= 0)
+        return true;
+    reply_exception(source, head->call);
+    return false;
 }
 
 /* The arguments of the operation. */
@@ -179,7 +220,7 @@ static PyObject *receive_arguments(const request_t *request)
     return args;
 }
 
-static void serve(const request_t *request)
+static void serve(request_t *request)
 {
     const pg_request_head_t *head = &request->head;
     gas_msg_t *msg = request->msg;
@@ -193,16 +234,22 @@ static void serve(const request_t *request)
         if (object == NULL)
             goto out;
     }
-    result = pg_op_evaluate(head->op, object, args);
-    if (result == NULL && !PyErr_Occurred()) { /* an iterator is exhausted */
+    request->running.object = object;
+    request->running.args = args;
+    result = pg_deferred_evaluate(head->op, object, args);
+    if (result != NULL && pg_deferred_is(head->op, object, result)) {
+        if (pg_deferred_start(msg->source, head, object, result) < 0)
+            Py_CLEAR(result);
+    } else if (result == NULL && !PyErr_Occurred()) { /* an iterator is exhausted */
         if (head->want == PG_WANT_PLAIN)
             PyErr_SetNone(PyExc_StopIteration);
         else if (reply_object(msg->source, head->call, PG_OUTCOME_STOP, Py_None) >= 0)
             result = Py_NewRef(Py_None);
-    } else if (result != NULL && reply_result(msg->source, head, object, result) < 0) {
+    } else if (result != NULL && reply_result(msg->source, head, object, result, false) < 0) {
         Py_CLEAR(result);
     }
 out:
+    request->running.object = request->running.args = NULL;
     if (result == NULL)
         reply_exception(msg->source, head->call);
     Py_XDECREF(result);
@@ -213,7 +260,7 @@ out:
 /* serve(), unaffected by what the thread is doing: by an exception that is on its way (in a
  * finalizer that waits, say) or is being handled, and by context variables (NumPy's errstate, the
  * decimal context). */
-static void serve_apart(const request_t *request)
+static void serve_apart(request_t *request)
 {
     PyObject *pending = PyErr_GetRaisedException();
     PyObject *handled = PyErr_GetHandledException();
@@ -239,12 +286,17 @@ static void request_run(gas_work_t *work)
 {
     request_t *request = (request_t *)work;
     unsigned depth = running_depth;
+    pg_caller_t caller = running_for;
 
     running_depth = work->depth + 1;
+    running_for = (pg_caller_t){request->msg->source, request->head.thread};
+    pg_running_begin(&request->running, &request->head, request->msg->source);
     /* Else it was cancelled, or the queue is being cleared. */
     if (pg_cancellable_start(&request->cancellable) && atomic_load(&pg.phase) == PG_RUNNING)
         serve_apart(request);
+    pg_running_end(&request->running);
     running_depth = depth;
+    running_for = caller;
     gas_msg_free(pg.job, request->msg);
     free(request);
 }

@@ -21,6 +21,7 @@
 #define PG_HANDLER_CANCEL (GAS_HANDLER_USER + 2)
 #define PG_HANDLER_REFUSED (GAS_HANDLER_USER + 3)
 #define PG_HANDLER_PING (GAS_HANDLER_USER + 4)
+#define PG_HANDLER_BLOCKED (GAS_HANDLER_USER + 5)
 
 typedef enum pg_phase {
     PG_BEFORE, /* the job has not been started */
@@ -43,7 +44,9 @@ typedef struct pg_state {
     PyTypeObject *future_type;
     PyTypeObject *encoded_type;
     PyTypeObject *completions_type;
-    PyObject *errors; /* the module pygas.errors */
+    PyTypeObject *deferred_type;
+    bool deferred_used; /* there is something of that type; attached threads only */
+    PyObject *errors;   /* the module pygas.errors */
 } pg_state_t;
 
 extern pg_state_t pg;
@@ -68,5 +71,6 @@ PyTypeObject *pg_method_type_create(PyObject *module);
 PyTypeObject *pg_future_type_create(PyObject *module);
 PyTypeObject *pg_encoded_type_create(PyObject *module);
 PyTypeObject *pg_completions_type_create(PyObject *module);
+PyTypeObject *pg_deferred_type_create(PyObject *module);
 
 #endif

@@ -1,11 +1,27 @@
 #include "wait.h"
 
 #include "attend.h"
+#include "blocked.h"
 
 #include <math.h>
 
-int pg_wait_within(gas_event_t *event, uint64_t deadline)
+/* Asks the owner if this wait has become long; `since`: of the wait, 0: not known yet. */
+static void ask_if_long(int owner, uint64_t *since, uint64_t *patience)
 {
+    uint64_t now = gas_clock_now();
+
+    if (*since == 0) {
+        *since = now;
+        *patience = pg_blocked_patience();
+    } else if (now - *since >= *patience) {
+        pg_blocked_ask(owner);
+        *patience *= 2;
+    }
+}
+
+static int wait_running(gas_event_t *event, uint64_t deadline, int owner)
+{
+    uint64_t since = 0, patience = 0;
     gas_job_t *job = pg.job;
 
     while (atomic_load(&pg.phase) == PG_RUNNING) {
@@ -27,6 +43,8 @@ int pg_wait_within(gas_event_t *event, uint64_t deadline)
         case GAS_INTERRUPTED:
             if (PyErr_CheckSignals() != 0)
                 return -1;
+            if (owner >= 0)
+                ask_if_long(owner, &since, &patience);
             break;
         default:
             pg_raise_status(status);
@@ -34,6 +52,21 @@ int pg_wait_within(gas_event_t *event, uint64_t deadline)
         }
     }
     return pg_require_job();
+}
+
+int pg_wait_reply(gas_event_t *event, uint64_t deadline, int owner)
+{
+    int outcome;
+
+    pg_running_wait_begin();
+    outcome = wait_running(event, deadline, owner);
+    pg_running_wait_end();
+    return outcome;
+}
+
+int pg_wait_within(gas_event_t *event, uint64_t deadline)
+{
+    return pg_wait_reply(event, deadline, -1);
 }
 
 int pg_wait(gas_event_t *event, uint64_t deadline)

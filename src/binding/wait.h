@@ -14,6 +14,10 @@ int pg_wait(gas_event_t *event, uint64_t deadline);
 /* The same for callers that are between pg_enter() and pg_leave() already. */
 int pg_wait_within(gas_event_t *event, uint64_t deadline);
 
+/* The same, for the reply of rank `owner` (-1: for something else): if it takes long, that rank is
+ * asked to look for a request that blocks it (blocked.h). */
+int pg_wait_reply(gas_event_t *event, uint64_t deadline, int owner);
+
 /* Like pg_wait(), but runs no requests, serves no signals and has no deadline: for the last part of
  * a transfer, whose memory cannot be given up. Attached. */
 void pg_wait_landing(gas_event_t *event);
