@@ -1,6 +1,6 @@
 # Convenience for people who like make; README.md has the same as plain pip and pytest commands.
 #
-#   make demo       install into .venv and run the two examples
+#   make demo       install into .venv and run the examples
 #   make test       install into .venv and run the Python tests
 #   make test-c     build the C runtime with its unit tests and run them, also under sanitizers
 #   make test-asan  the Python tests of the codec and the Proxy on an extension with ASan and UBSan
@@ -20,6 +20,7 @@ PACKAGE_SOURCES = $(C_SOURCES) $(shell git ls-files pygas '*meson.build' tools) 
 demo: $(VENV)/.installed
 	$(BIN)/pygas run -n 4 examples/cannon.py -n 1024
 	$(BIN)/pygas run -n 4 examples/wordindex.py
+	$(BIN)/pygas run -n 4 examples/workqueue.py
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest

@@ -25,6 +25,9 @@ Future, wait, as_completed, gather
     ALL_COMPLETED) are named like those of `concurrent.futures` and `asyncio`.
 deferred
     Decorator of functions and methods that return Futures or are coroutines.
+Lock, RLock, Semaphore, BoundedSemaphore, Event, Condition, Barrier, Queue, LifoQueue, PriorityQueue
+    To be shared and waited for by threads and coroutines of any rank, like those of `threading` and
+    `queue`.
 barrier, broadcast
     Collective operations of the whole job.
 progress
@@ -61,6 +64,18 @@ if TYPE_CHECKING:
     )
     from pygas.objects import async_, by_ref, is_local, local, owner, progress, resolve
     from pygas.ranks import Rank, at
+    from pygas.sync import (
+        Barrier,
+        BoundedSemaphore,
+        Condition,
+        Event,
+        LifoQueue,
+        Lock,
+        PriorityQueue,
+        Queue,
+        RLock,
+        Semaphore,
+    )
     from pygas.team import Team, barrier, broadcast, share, world
 
     MYTHREAD: int
@@ -72,10 +87,20 @@ __all__ = [
     "ALL_COMPLETED",
     "FIRST_COMPLETED",
     "FIRST_EXCEPTION",
+    "Barrier",
+    "BoundedSemaphore",
+    "Condition",
+    "Event",
     "Future",
+    "LifoQueue",
+    "Lock",
+    "PriorityQueue",
     "Proxy",
+    "Queue",
+    "RLock",
     "Rank",
     "RemoteError",
+    "Semaphore",
     "Team",
     "__version__",
     "as_completed",
@@ -103,10 +128,20 @@ _HOMES = {
     "ALL_COMPLETED": "pygas.futures",
     "FIRST_COMPLETED": "pygas.futures",
     "FIRST_EXCEPTION": "pygas.futures",
+    "Barrier": "pygas.sync",
+    "BoundedSemaphore": "pygas.sync",
+    "Condition": "pygas.sync",
+    "Event": "pygas.sync",
     "Future": "pygas._core",
+    "LifoQueue": "pygas.sync",
+    "Lock": "pygas.sync",
+    "PriorityQueue": "pygas.sync",
     "Proxy": "pygas._core",
+    "Queue": "pygas.sync",
+    "RLock": "pygas.sync",
     "Rank": "pygas.ranks",
     "RemoteError": "pygas.errors",
+    "Semaphore": "pygas.sync",
     "Team": "pygas.team",
     "as_completed": "pygas.futures",
     "async_": "pygas.objects",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pygas._job import core
+
+if TYPE_CHECKING:
+    from pygas import sync
+    from pygas.sync import _asynchronous
 
 __all__ = ["async_", "by_ref", "is_local", "local", "owner", "progress", "resolve"]
 
@@ -65,6 +69,20 @@ def by_ref(proxy: T) -> T:
     return reference
 
 
+@overload
+def async_(proxy: sync.Lock | sync.RLock) -> _asynchronous.AsyncLock: ...
+@overload
+def async_(proxy: sync.Semaphore) -> _asynchronous.AsyncSemaphore: ...
+@overload
+def async_(proxy: sync.Event) -> _asynchronous.AsyncEvent: ...
+@overload
+def async_(proxy: sync.Condition) -> _asynchronous.AsyncCondition: ...
+@overload
+def async_(proxy: sync.Barrier) -> _asynchronous.AsyncBarrier: ...
+@overload
+def async_(proxy: sync.Queue[T]) -> _asynchronous.AsyncQueue[T]: ...
+@overload
+def async_(proxy: object) -> Any: ...
 def async_(proxy: object) -> Any:
     """Return the same object with operations that do not wait. Does not block.
 
