@@ -20,7 +20,7 @@ static void test_defaults(void)
     gas_config_row_t row;
 
     CHECK(gas_config_read(&config) == GAS_OK);
-    CHECK(config.inline_max == 4096 && config.spin_us == 5);
+    CHECK(config.inline_max == 8192 && config.spin_us == 5);
     CHECK(strcmp(config.ucx_tls, "posix,cma,self") == 0);
     for (size_t i = 0; i < gas_config_count(); i++) {
         gas_config_row(&config, i, &row);
@@ -34,7 +34,7 @@ static void test_sizes(void)
     static const struct {
         const char *text;
         size_t value;
-    } good[] = {{"0", 0}, {"17", 17}, {"4k", 4096}, {"2M", 2u << 20}, {"1g", 1u << 30}, {"", 4096}};
+    } good[] = {{"0", 0}, {"17", 17}, {"4k", 4096}, {"2M", 2u << 20}, {"1g", 1u << 30}, {"", 8192}};
     static const char *const bad[] = {"-1",
                                       "4kk",
                                       "k",

@@ -8,6 +8,7 @@
  *   gas_work_*()       work for the layer above    work.h
  *   gas_barrier_*()    the barrier         barrier.h
  *   gas_mailbox_*()    messages by tag     mailbox.h
+ *   gas_pool_*()      landing memory    pool.h
  *   gas_segment_*(), gas_put(), gas_get(), gas_atomic()    one-sided    segment.h, atomic.h
  */
 #ifndef GAS_GAS_H
@@ -23,6 +24,7 @@
 #include "job.h"
 #include "mailbox.h"
 #include "message.h"
+#include "pool.h"
 #include "segment.h"
 #include "status.h"
 #include "wait.h"

@@ -29,13 +29,19 @@ void gas_job_note_backlog(gas_job_t *job)
 static void deliver(void *arg, const gas_arrival_t *arrival)
 {
     gas_job_t *job = arg;
+    bool packed = (arrival->handler & GAS_HANDLER_PACKED) != 0;
+    unsigned number = arrival->handler & ~GAS_HANDLER_PACKED;
     gas_handler_t *handler = NULL;
     gas_msg_t *msg = NULL;
 
-    if (!atomic_load_explicit(&job->closed, memory_order_relaxed) &&
-        arrival->handler < GAS_HANDLER_MAX && job->handlers[arrival->handler].run != NULL) {
-        handler = &job->handlers[arrival->handler];
+    if (!atomic_load_explicit(&job->closed, memory_order_relaxed) && number < GAS_HANDLER_MAX &&
+        job->handlers[number].run != NULL && (!packed || arrival->bulk_count == 0)) {
+        handler = &job->handlers[number];
         msg = gas_msg_create(arrival);
+    }
+    if (msg != NULL && packed && !gas_msg_unpack(msg)) {
+        free(msg);
+        msg = NULL;
     }
     if (msg != NULL) {
         handler->run(job, msg, handler->arg);
@@ -88,6 +94,7 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     }
     job->boot = params->boot;
     job->kick = params->kick;
+    job->idle = params->idle;
     job->kick_arg = params->kick_arg;
     memcpy(job->handlers, params->handlers, sizeof(job->handlers));
     job->handlers[GAS_HANDLER_BARRIER] = (gas_handler_t){gas_barrier_arrived, NULL};
@@ -157,25 +164,84 @@ void gas_job_stop(gas_job_t *job)
     free(job);
 }
 
+void gas_job_rouse(gas_job_t *job)
+{
+    gas_waiter_wake(&job->progress.self);
+}
+
 gas_status_t gas_job_bye(gas_job_t *job)
 {
     return job->boot->ops->bye(job->boot);
 }
 
+/* True if the buffers of `am` are better copied into the message. */
+static bool pays_to_pack(gas_job_t *job, int destination, const gas_am_t *am)
+{
+    gas_conduit_t *conduit = job->conduit;
+    size_t room = job->config.eager_max;
+
+    if (conduit->ops->bulk_is_cheap == NULL || conduit->ops->bulk_is_cheap(conduit, destination))
+        return false;
+    for (uint32_t i = 0; i < am->bulk_count; i++) {
+        if (am->bulk[i].length > room)
+            return false;
+        room -= am->bulk[i].length;
+    }
+    return true;
+}
+
+/* Sends under the lock. Without memory to pack it, it goes as it is. */
+static gas_status_t send_locked(gas_job_t *job, int destination, const gas_am_t *am,
+                                gas_done_fn done, void *arg)
+{
+    gas_conduit_t *conduit = job->conduit;
+    gas_am_t packed;
+    gas_status_t status;
+    void *block = NULL;
+
+    if (am->bulk_count > 0 && pays_to_pack(job, destination, am))
+        block = gas_msg_pack(am, &packed);
+    if (block == NULL)
+        return conduit->ops->am_send(conduit, destination, am, done, arg);
+    status = conduit->ops->am_send(conduit, destination, &packed, NULL, NULL);
+    free(block);
+    if (status == GAS_OK)
+        done(arg, GAS_OK);
+    return status;
+}
+
 gas_status_t gas_am_send(gas_job_t *job, int destination, const gas_am_t *am, gas_done_fn done,
                          void *arg)
 {
-    gas_conduit_t *conduit = job->conduit;
     gas_status_t status;
 
     if (destination < 0 || destination >= gas_job_size(job))
         return gas_error(GAS_ERR_INVALID, "there is no rank %d in a job of %d", destination,
                          gas_job_size(job));
     gas_job_lock(job);
-    status = conduit->ops->am_send(conduit, destination, am, done, arg);
+    status = send_locked(job, destination, am, done, arg);
     gas_job_note_backlog(job);
     if (am->bulk_count > 0 || atomic_load_explicit(&job->backlog, memory_order_relaxed) > 0)
         gas_progress_unsettled(job);
+    gas_job_unlock(job);
+    return status;
+}
+
+bool gas_bulk_is_settled(gas_job_t *job)
+{
+    gas_conduit_t *conduit = job->conduit;
+
+    return conduit->ops->bulk_unsettled == NULL || conduit->ops->bulk_unsettled(conduit) == 0;
+}
+
+gas_status_t gas_bulk_settle(gas_job_t *job)
+{
+    gas_status_t status;
+
+    if (gas_bulk_is_settled(job))
+        return GAS_OK;
+    gas_job_lock(job);
+    status = job->conduit->ops->bulk_settle(job->conduit);
     gas_job_unlock(job);
     return status;
 }

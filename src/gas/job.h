@@ -41,12 +41,17 @@ typedef struct gas_handler {
  * oldest item has waited, 0 when it has just come. Called again while the work is still there. */
 typedef void (*gas_kick_fn)(void *arg, uint64_t age);
 
+/* Housekeeping of the layer above, called by the progress thread each time it is about to sleep.
+ * Must not block, poll or send. Returns for how many nanoseconds it may sleep at most. */
+typedef uint64_t (*gas_idle_fn)(void *arg);
+
 typedef struct gas_job_params {
     gas_boot_t *boot; /* becomes the job's, also if starting it fails */
     const gas_conduit_ops_t *conduit;
     gas_handler_t handlers[GAS_HANDLER_MAX]; /* from GAS_HANDLER_USER on */
     gas_kick_fn kick;
     void *kick_arg;
+    gas_idle_fn idle;           /* may be NULL; gets kick_arg */
     gas_interrupt_fn interrupt; /* see boot.h; may be NULL */
     void *interrupt_arg;
 } gas_job_params_t;
@@ -57,6 +62,7 @@ struct gas_job {
     gas_config_t config;
     gas_handler_t handlers[GAS_HANDLER_MAX]; /* constant after the start */
     gas_kick_fn kick;
+    gas_idle_fn idle;
     void *kick_arg;
     pthread_mutex_t lock;  /* the conduit lock; recursive, as handlers send */
     atomic_size_t backlog; /* of the conduit, at the last look */
@@ -90,6 +96,10 @@ void gas_job_close(gas_job_t *job);
  */
 void gas_job_stop(gas_job_t *job);
 
+/* The upper layer has something new to do in its idle(): sees to it that it is called soon. Any
+ * thread, also inside handlers; cheap if the progress thread is awake. */
+void gas_job_rouse(gas_job_t *job);
+
 /* Tell the launcher that the end of this process is a proper one. */
 gas_status_t gas_job_bye(gas_job_t *job);
 
@@ -113,6 +123,15 @@ static inline bool gas_job_shares_host(const gas_job_t *job, int rank)
  * handlers. Waits for the conduit lock, which a peer's large buffer may hold for milliseconds. */
 gas_status_t gas_am_send(gas_job_t *job, int destination, const gas_am_t *am, gas_done_fn done,
                          void *arg);
+
+/*
+ * True if no buffer of a message that says `changeable` is on its way; else gas_bulk_settle()
+ * copies those buffers before they are changed, so that their receivers get them as they were when
+ * they were sent. It blocks for as long as that takes, with the conduit lock. Any thread, not
+ * inside handlers.
+ */
+bool gas_bulk_is_settled(gas_job_t *job);
+gas_status_t gas_bulk_settle(gas_job_t *job);
 
 /* Internal: the conduit lock. */
 void gas_job_lock(gas_job_t *job);

@@ -18,7 +18,8 @@ struct gas_msg {
     size_t data_length;
     const void *header;
     const void *data;
-    gas_bulk_t *bulk; /* lengths for everybody; handles for the conduit only */
+    gas_bulk_t *bulk; /* lengths for everybody; the rest for the conduit only */
+    bool packed;      /* the bulk buffers came with the message and are in its own memory */
 };
 
 /*
@@ -35,11 +36,28 @@ typedef void (*gas_handler_fn)(gas_job_t *job, gas_msg_t *msg, void *arg);
 gas_status_t gas_msg_receive(gas_job_t *job, gas_msg_t *msg, void *const *landing, gas_done_fn done,
                              void *arg);
 
+/*
+ * Fetch every bulk buffer of `msg` now, by copying out of the sender's memory in this thread:
+ * GAS_ERR_UNSUPPORTED if that cannot be done, then use gas_msg_receive(). Blocks for as long as the
+ * copying takes, without any lock. Not inside handlers.
+ */
+gas_status_t gas_msg_copy(gas_job_t *job, gas_msg_t *msg, void *const *landing);
+
 /* Frees `msg`; buffers that were not fetched are declined. Any thread. Not while gas_msg_receive()
  * is under way. */
 void gas_msg_free(gas_job_t *job, gas_msg_t *msg);
 
 /* Internal: a copy of what the conduit delivered, or NULL without memory. */
 gas_msg_t *gas_msg_create(const gas_arrival_t *arrival);
+
+/*
+ * Internal: small bulk buffers that travel inside the message where a rendezvous would take longer.
+ * A packed message has GAS_HANDLER_PACKED in its handler's number, and its data are the count of
+ * buffers, their lengths, the data proper, the buffers. gas_msg_pack() makes one of `am`: its data,
+ * to be freed; NULL without memory. gas_msg_unpack() makes `msg` what it was; false: malformed.
+ */
+#define GAS_HANDLER_PACKED 0x40u
+void *gas_msg_pack(const gas_am_t *am, gas_am_t *packed);
+bool gas_msg_unpack(gas_msg_t *msg);
 
 #endif

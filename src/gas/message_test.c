@@ -174,8 +174,68 @@ static void test_bulk_that_fails(void)
     exchange(&(gas_loopback_options_t){.fail_every = 7}, 1);
 }
 
+/* A message with the data of a packed one, as it arrives. */
+static gas_msg_t *packed_msg(const void *data, size_t length)
+{
+    gas_arrival_t arrival = {
+        .handler = GAS_HANDLER_USER | GAS_HANDLER_PACKED, .data = data, .data_length = length};
+    gas_msg_t *msg = gas_msg_create(&arrival);
+
+    CHECK(msg != NULL);
+    return msg;
+}
+
+static void test_packing(void)
+{
+    const gas_iov_t parts[] = {{"one", 3}, {"fifteen", 7}, {"!", 1}};
+    gas_am_t am = {.handler = GAS_HANDLER_USER,
+                   .header = "h",
+                   .header_length = 1,
+                   .data = "data",
+                   .data_length = 4,
+                   .bulk = parts,
+                   .bulk_count = 3};
+    char one[3], fifteen[7], mark[1];
+    void *landing[] = {one, fifteen, mark};
+    gas_am_t packed;
+    void *block = gas_msg_pack(&am, &packed);
+    gas_msg_t *msg;
+
+    CHECK(block != NULL && packed.bulk_count == 0 && packed.header_length == 1);
+    CHECK(packed.handler == (GAS_HANDLER_USER | GAS_HANDLER_PACKED));
+    msg = packed_msg(packed.data, packed.data_length);
+    CHECK(gas_msg_unpack(msg) && msg->handler == GAS_HANDLER_USER && msg->bulk_count == 3);
+    CHECK(msg->data_length == 4 && memcmp(msg->data, "data", 4) == 0);
+    CHECK(gas_msg_copy(NULL, msg, landing) == GAS_OK);
+    CHECK(memcmp(one, "one", 3) == 0 && memcmp(fifteen, "fifteen", 7) == 0 && *mark == '!');
+    gas_msg_free(NULL, msg);
+
+    for (size_t length = 0; length < packed.data_length; length++) { /* cut short */
+        msg = packed_msg(packed.data, length);
+        if (gas_msg_unpack(msg)) /* only the data proper may be shorter */
+            CHECK(msg->data_length < 4 && length >= packed.data_length - 4);
+        gas_msg_free(NULL, msg);
+    }
+    for (unsigned word = 0; word < 4; word++) { /* wrong counts and lengths */
+        static const uint64_t values[] = {0, 1u << 21, UINT64_MAX, UINT64_MAX / 8, 1u << 20};
+
+        for (unsigned i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+            if (word > 0 && values[i] == 0)
+                continue; /* a buffer may be empty */
+            memcpy((char *)block + word * 8, &values[i], 8);
+            msg = packed_msg(block, packed.data_length);
+            CHECK(!gas_msg_unpack(msg));
+            gas_msg_free(NULL, msg);
+            memcpy((char *)block + word * 8,
+                   word == 0 ? (uint64_t[]){3} : (uint64_t[]){parts[word - 1].length}, 8);
+        }
+    }
+    free(block);
+}
+
 int main(void)
 {
+    RUN(test_packing);
     RUN(test_bulk);
     RUN(test_bulk_deferred);
     RUN(test_bulk_that_fails);

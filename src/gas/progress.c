@@ -158,6 +158,11 @@ static void nap(gas_job_t *job, gas_waiter_t *self, unsigned *seen, unsigned *bu
     unsigned waits = atomic_load_explicit(&progress->waits, memory_order_relaxed);
     uint64_t timeout = remind(job);
 
+    if (job->idle != NULL) {
+        uint64_t limit = job->idle(job->kick_arg);
+
+        timeout = timeout < limit ? timeout : limit;
+    }
     if (atomic_load(&job->backlog) > 0) {
         /* Too short to be woken from, so that senders need not. */
         gas_waiter_retract(self);

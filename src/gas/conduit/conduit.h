@@ -2,13 +2,15 @@
  * The conduit: everything the runtime asks of a transport. One backend per transport library, each
  * a table of operations, so that the unit tests can run on a loopback.
  *
- * Locking. The runtime serializes every operation under one lock per conduit, except the two that
- * say otherwise (`sleep`, `name`). Callbacks (`deliver`, `done`) run inside an operation, so with
- * that lock held: they may call am_send, bulk_receive and bulk_reject, never poll, and never block.
+ * Locking. The runtime serializes every operation under one lock per conduit, except those
+ * that say otherwise (`sleep`, `describe`, `bulk_copy`). Callbacks (`deliver`, `done`) run inside
+ * an operation, so with that lock held: they may call am_send, bulk_receive and bulk_reject, never
+ * poll, and never block.
  *
  * Memory. What a caller passes to am_send as header and data is copied before it returns. Bulk
  * buffers are sent from where they are and stay the caller's to keep alive and unchanged until
- * `done`. A landing buffer stays the caller's likewise.
+ * `done`; those of a message that says `changeable`, unchanged until `done` or a bulk_settle, which
+ * copies those that have not been fetched. A landing buffer stays the caller's likewise.
  *
  * Segments. A transport moves bytes; it does no atomics, so that all atomics on a segment are done
  * by processors of its owner's host and agree with each other (see ../atomic.h).
@@ -20,6 +22,7 @@
 #include "../config.h"
 #include "../status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +48,7 @@ typedef struct gas_am {
     const void *data; /* copied; meant to be small (inline_max) but of any length */
     size_t data_length;
     const gas_iov_t *bulk; /* moved by rendezvous, each into its own landing buffer */
+    bool changeable;       /* the bulk buffers may be changed before `done`, after a bulk_settle */
 } gas_am_t;
 
 /* Called exactly once when an operation that returned GAS_OK is over; then its memory is free. */
@@ -53,7 +57,9 @@ typedef void (*gas_done_fn)(void *arg, gas_status_t status);
 /* A bulk buffer that a peer announced and that waits for a landing buffer. */
 typedef struct gas_bulk {
     uint64_t length;
-    void *handle; /* the conduit's own */
+    void *handle;   /* the conduit's own, as are the others */
+    uint64_t place; /* where the sender has it, if it can be read from there; else 0 */
+    uint32_t index; /* of the message's */
 } gas_bulk_t;
 
 /* An active message that has arrived. Everything it points at is valid during `deliver` only, but
@@ -108,6 +114,27 @@ typedef struct gas_conduit_ops {
      * before the return. */
     gas_status_t (*bulk_receive)(gas_conduit_t *conduit, gas_bulk_t *bulk, void *landing,
                                  gas_done_fn done, void *arg);
+
+    /*
+     * May be NULL. Without the lock; blocks for as long as it takes to copy. Copies the buffers of
+     * one message, none of which was given to bulk_receive or bulk_reject, out of the sender's
+     * memory, where that can be done: else GAS_ERR_UNSUPPORTED, and bulk_receive will do. On
+     * GAS_OK all are there; bulk_reject each all the same, which tells the sender.
+     */
+    gas_status_t (*bulk_copy)(gas_conduit_t *conduit, const gas_bulk_t *bulk, uint32_t count,
+                              void *const *landing);
+
+    /* May be NULL: then everything is settled. How many messages are on their way whose buffers may
+     * not be changed without a bulk_settle. Without the lock. */
+    size_t (*bulk_unsettled)(gas_conduit_t *conduit);
+
+    /* Copies those buffers, as they are now, so that what is fetched later is the copies. On an
+     * error some were not copied. */
+    gas_status_t (*bulk_settle)(gas_conduit_t *conduit);
+
+    /* May be NULL: yes. Whether bulk buffers for that rank travel so cheaply that even small ones
+     * are better not copied into their message. */
+    bool (*bulk_is_cheap)(gas_conduit_t *conduit, int destination);
 
     /* Declines an announced buffer; the sender's `done` is still called. */
     void (*bulk_reject)(gas_conduit_t *conduit, gas_bulk_t *bulk);

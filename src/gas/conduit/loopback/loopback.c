@@ -68,7 +68,7 @@ static void announce(loopback_t *self, item_t *item, const gas_am_t *am, gas_don
         announced_t *announced = malloc(sizeof(*announced));
 
         *announced = (announced_t){send, am->bulk[i].base, am->bulk[i].length};
-        bulk[i] = (gas_bulk_t){am->bulk[i].length, announced};
+        bulk[i] = (gas_bulk_t){.length = am->bulk[i].length, .handle = announced};
     }
     pthread_mutex_lock(&self->hub->lock);
     send->next = self->sends;

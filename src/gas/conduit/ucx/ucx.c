@@ -195,6 +195,7 @@ static void ucx_destroy(gas_conduit_t *conduit)
     ucx_segment_close(self);
     close_endpoints(self);
     ucp_worker_destroy(self->worker);
+    ucx_direct_fini(self);
     ucx_send_fini(self);
     ucx_segment_fini(self);
     ucp_cleanup(self->context);
@@ -254,6 +255,10 @@ static const gas_conduit_ops_t ucx_ops = {
     .destroy = ucx_destroy,
     .am_send = ucx_am_send,
     .bulk_receive = ucx_bulk_receive,
+    .bulk_copy = ucx_bulk_copy,
+    .bulk_is_cheap = ucx_direct_serves,
+    .bulk_unsettled = ucx_bulk_unsettled,
+    .bulk_settle = ucx_bulk_settle,
     .bulk_reject = ucx_bulk_reject,
     .segment_create = ucx_segment_create,
     .segment_open = ucx_segment_open,
@@ -296,6 +301,7 @@ static gas_status_t ucx_create(const gas_conduit_params_t *params, gas_conduit_t
     status = open_worker(self);
     if (status != GAS_OK)
         goto err_context;
+    ucx_direct_init(self);
     status = ucx_am_init(self);
     if (status == GAS_OK)
         status = publish_address(self);

@@ -1,8 +1,9 @@
 /*
  * The UCX conduit, for the files that share it. UCX >= 1.13 and nothing newer.
  *
- * Design notes. A message without bulk buffers is one eager UCX active message (AM_HEAD). Each bulk
- * buffer is a UCX active message of its own (AM_BULK), sent by rendezvous, so it stays contiguous
+ * Design notes. A message without bulk buffers is one eager UCX active message (AM_HEAD). Bulk
+ * buffers for a rank of the same host are read by it from where they are (ucx_direct.c). Else each
+ * is a UCX active message of its own (AM_BULK), sent by rendezvous, so it stays contiguous
  * on both sides: that is the path on which UCX moves it in one copy (CMA on one host, RDMA across).
  * The head counts the buffers; `partial` messages wait, by (source, id), until the head and every
  * announcement are there, and only then is the message delivered, with all of its buffers announced
@@ -20,11 +21,38 @@
 
 #include "../conduit.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <ucp/api/ucp.h>
 
-/* An AM_HEAD is a wire_head_t (ucx_wire.h), then header and data, without padding. */
-enum { AM_HEAD = 0, AM_BULK = 1 };
+/* An AM_HEAD is a wire_head_t (ucx_wire.h), then the header; if `direct`, a wire_direct_t and for
+ * each bulk buffer a wire_place_t; then the data. All without padding. */
+enum { AM_HEAD = 0, AM_BULK = 1, AM_OVER = 2, AM_WANT = 3 };
+
+/* See ucx_direct.c. */
+typedef struct wire_direct {
+    int32_t pid;
+    uint32_t reserved;
+    uint64_t proof_at; /* an address in that process, at which is */
+    uint64_t proof;
+} wire_direct_t;
+
+typedef struct wire_place {
+    uint64_t at;
+    uint64_t length;
+} wire_place_t;
+
+/* What is in its place once the sender has made copies of the buffers. */
+#define UCX_PROOF_MOVED(proof) ((proof) ^ 1)
+
+/* An AM_OVER (all direct buffers of a message have been read) or AM_WANT (send one of them). */
+typedef struct wire_answer {
+    uint32_t source;
+    uint32_t index;
+    uint32_t cannot_read; /* offer me none any more */
+    uint32_t reserved;
+    uint64_t id;
+} wire_answer_t;
 
 /* The UCX header of an AM_BULK. */
 typedef struct wire_bulk {
@@ -36,6 +64,9 @@ typedef struct wire_bulk {
 } wire_bulk_t;
 
 typedef struct partial partial_t;
+typedef struct ucx_offer ucx_offer_t;
+typedef struct ucx_direct ucx_direct_t;
+typedef struct ucx_wanted ucx_wanted_t;
 
 /* What is on its way out, in one list per conduit, so that what UCX never finishes is freed. */
 typedef struct ucx_outgoing ucx_outgoing_t;
@@ -45,12 +76,14 @@ struct ucx_outgoing {
 
 /* What there is to know about one other rank. */
 typedef struct ucx_peer {
-    ucp_ep_h endpoint; /* NULL until the first message to it */
-    uint64_t sent;     /* id of the next message to it */
-    uint64_t expected; /* id of the next message from it to deliver */
-    size_t partials;   /* messages from it that are not delivered */
-    ucp_rkey_h rkey;   /* of its segment; NULL until it is opened */
-    uint64_t base;     /* where it has its segment */
+    ucp_ep_h endpoint;      /* NULL until the first message to it */
+    uint64_t sent;          /* id of the next message to it */
+    uint64_t expected;      /* id of the next message from it to deliver */
+    size_t partials;        /* messages from it that are not delivered */
+    ucp_rkey_h rkey;        /* of its segment; NULL until it is opened */
+    uint64_t base;          /* where it has its segment */
+    bool cannot_read;       /* it said that it cannot read this rank's memory */
+    atomic_bool unreadable; /* this rank cannot read its memory; any thread */
 } ucx_peer_t;
 
 #define PARTIAL_BUCKETS 256u
@@ -69,6 +102,11 @@ typedef struct ucx_conduit {
     size_t backlog;                       /* eager sends that UCX keeps */
     size_t outstanding;                   /* every send that is not over */
     partial_t *partials[PARTIAL_BUCKETS]; /* messages that are not delivered */
+    bool direct;                          /* offer buffers to ranks of this host; constant */
+    uint64_t proof;                       /* random; constant */
+    ucx_offer_t *offers[PARTIAL_BUCKETS]; /* direct buffers that are not read */
+    atomic_size_t unsettled;              /* offers that are changeable; read by any thread */
+    ucx_wanted_t *wanted;                 /* buffers that were asked for */
     int rdma;                             /* put and get are worth using, or asked for; constant */
     ucp_mem_h memory;                     /* of this rank's segment; NULL: there is none */
     void *base;                           /* of it */
@@ -91,6 +129,45 @@ gas_status_t ucx_am_send(gas_conduit_t *conduit, int destination, const gas_am_t
 gas_status_t ucx_bulk_receive(gas_conduit_t *conduit, gas_bulk_t *bulk, void *landing,
                               gas_done_fn done, void *arg);
 void ucx_bulk_reject(gas_conduit_t *conduit, gas_bulk_t *bulk);
+
+/* Sends a message of the conduit's own; `bytes` are copied. */
+gas_status_t ucx_send_bytes(ucx_conduit_t *self, int rank, unsigned id, const void *bytes,
+                            size_t length);
+
+/* ucx_offer.c. The sender: may buffers for that rank be offered; an offer, to be made before its
+ * head is sent; what the head says about it: its length, and written at `at`, its end. */
+void ucx_direct_init(ucx_conduit_t *self);
+void ucx_direct_fini(ucx_conduit_t *self); /* after the worker is destroyed */
+bool ucx_direct_serves(gas_conduit_t *conduit, int rank);
+ucx_offer_t *ucx_offer_create(ucx_conduit_t *self, int destination, uint64_t id, const gas_am_t *am,
+                              gas_done_fn done, void *arg);
+void ucx_offer_cancel(ucx_offer_t *offer);
+size_t ucx_direct_length(const gas_am_t *am);
+char *ucx_direct_write(const ucx_offer_t *offer, const gas_am_t *am, char *at);
+size_t ucx_bulk_unsettled(gas_conduit_t *conduit);
+gas_status_t ucx_bulk_settle(gas_conduit_t *conduit);
+
+/* Copies buffers into one piece of the pool's memory, of *length, and points them there. NULL
+ * without memory. */
+void *ucx_bulk_duplicate(gas_iov_t *bulk, uint32_t count, size_t *length);
+
+/* ucx_direct.c. The receiver: what a head says about an offer, how many bytes of it, 0 if that is
+ * malformed. The handles are made if `bulk` is not NULL. */
+size_t ucx_direct_parse(ucx_conduit_t *self, const char *bytes, size_t length,
+                        const gas_arrival_t *arrival, uint64_t id, gas_bulk_t *bulk);
+gas_status_t ucx_bulk_copy(gas_conduit_t *conduit, const gas_bulk_t *bulk, uint32_t count,
+                           void *const *landing);
+gas_status_t ucx_direct_receive(ucx_conduit_t *self, gas_bulk_t *bulk, void *landing,
+                                gas_done_fn done, void *arg);
+void ucx_direct_reject(gas_bulk_t *bulk);
+
+/* An AM_BULK has arrived: true if it was asked for, and is taken care of. */
+bool ucx_wanted_arrived(ucx_conduit_t *self, const wire_bulk_t *wire, void *data, size_t length);
+
+ucs_status_t ucx_over_arrived(void *arg, const void *header, size_t header_length, void *data,
+                              size_t length, const ucp_am_recv_param_t *param);
+ucs_status_t ucx_want_arrived(void *arg, const void *header, size_t header_length, void *data,
+                              size_t length, const ucp_am_recv_param_t *param);
 
 /* A send or a transfer is on its way, or over and freed. */
 void ucx_outgoing_add(ucx_conduit_t *self, ucx_outgoing_t *outgoing);

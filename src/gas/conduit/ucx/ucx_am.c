@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DIRECT_FEW 16 /* buffers of a message that is delivered without being kept */
+
 /* A message of which a part has arrived. Guarded by the conduit lock. */
 struct partial {
     partial_t *next;
@@ -71,12 +73,14 @@ static void partial_free(partial_t *partial)
     free(partial);
 }
 
-/* Reads an AM_HEAD; false if it is malformed. */
-static int parse_head(const ucx_conduit_t *self, const char *bytes, size_t length,
-                      gas_arrival_t *arrival, uint64_t *id)
+/* Reads an AM_HEAD; false if it is malformed. *places: where it says where its buffers are; NULL:
+ * it does not. */
+static int parse_head(ucx_conduit_t *self, const char *bytes, size_t length, gas_arrival_t *arrival,
+                      uint64_t *id, const char **places)
 {
     wire_head_t wire;
     size_t taken = wire_head_get(&wire, bytes, length);
+    size_t rest, used = 0;
 
     if (taken == 0 || wire.source >= (uint32_t)self->params.boot->size ||
         wire.header_length > GAS_AM_HEADER_MAX || wire.bulk_count > GAS_AM_BULK_MAX ||
@@ -88,8 +92,17 @@ static int parse_head(const ucx_conduit_t *self, const char *bytes, size_t lengt
     arrival->header_length = wire.header_length;
     arrival->bulk_count = wire.bulk_count;
     arrival->header = bytes + taken;
-    arrival->data = bytes + taken + wire.header_length;
-    arrival->data_length = length - taken - wire.header_length;
+    *places = NULL;
+    rest = length - taken - wire.header_length;
+    bytes += taken + wire.header_length;
+    if (wire.direct) {
+        used = ucx_direct_parse(self, bytes, rest, arrival, *id, NULL);
+        if (used == 0 || wire.bulk_count == 0)
+            return 0;
+        *places = bytes;
+    }
+    arrival->data = bytes + used;
+    arrival->data_length = rest - used;
     arrival->bulk = NULL;
     return 1;
 }
@@ -103,6 +116,7 @@ static void deliver_partials(ucx_conduit_t *self, uint32_t source)
         partial_t **at = partial_find(self, source, peer->expected);
         partial_t *partial = *at;
         gas_arrival_t arrival;
+        const char *places;
         uint64_t id;
 
         if (partial == NULL || partial->head == NULL || partial->announced < partial->count)
@@ -110,11 +124,26 @@ static void deliver_partials(ucx_conduit_t *self, uint32_t source)
         *at = partial->next;
         peer->partials--;
         peer->expected++;
-        parse_head(self, partial->head, partial->head_length, &arrival, &id);
+        parse_head(self, partial->head, partial->head_length, &arrival, &id, &places);
         arrival.bulk = partial->bulk;
         self->params.deliver(self->params.deliver_arg, &arrival);
         partial_free(partial);
     }
+}
+
+/* A message that is next, with a few buffers that can be read at once. */
+static void deliver_direct(ucx_conduit_t *self, gas_arrival_t *arrival, uint64_t id,
+                           const char *places)
+{
+    gas_bulk_t bulk[DIRECT_FEW];
+    size_t length = (size_t)((const char *)arrival->data - places);
+
+    if (ucx_direct_parse(self, places, length, arrival, id, bulk) == 0)
+        return;
+    arrival->bulk = bulk;
+    self->peers[arrival->source].expected++;
+    self->params.deliver(self->params.deliver_arg, arrival);
+    deliver_partials(self, (uint32_t)arrival->source);
 }
 
 static ucs_status_t head_arrived(void *arg, const void *header, size_t header_length, void *data,
@@ -122,6 +151,7 @@ static ucs_status_t head_arrived(void *arg, const void *header, size_t header_le
 {
     ucx_conduit_t *self = arg;
     gas_arrival_t arrival;
+    const char *places;
     partial_t *partial;
     ucx_peer_t *peer;
     uint64_t id;
@@ -129,13 +159,17 @@ static ucs_status_t head_arrived(void *arg, const void *header, size_t header_le
     (void)header;
     (void)header_length;
     (void)param;
-    if (self->closing || !parse_head(self, data, length, &arrival, &id))
+    if (self->closing || !parse_head(self, data, length, &arrival, &id, &places))
         return UCS_OK; /* too late or not ours: dropped */
     peer = &self->peers[arrival.source];
     if (arrival.bulk_count == 0 && id == peer->expected) {
         peer->expected++;
         self->params.deliver(self->params.deliver_arg, &arrival);
         deliver_partials(self, (uint32_t)arrival.source);
+        return UCS_OK;
+    }
+    if (places != NULL && id == peer->expected && arrival.bulk_count <= DIRECT_FEW) {
+        deliver_direct(self, &arrival, id, places);
         return UCS_OK;
     }
     partial = partial_get(self, (uint32_t)arrival.source, id, arrival.bulk_count);
@@ -146,6 +180,10 @@ static ucs_status_t head_arrived(void *arg, const void *header, size_t header_le
         return UCS_OK;
     memcpy(partial->head, data, length);
     partial->head_length = length;
+    if (places != NULL && partial->announced == 0 &&
+        ucx_direct_parse(self, places, (size_t)((const char *)arrival.data - places), &arrival, id,
+                         partial->bulk) > 0)
+        partial->announced = partial->count;
     deliver_partials(self, partial->source);
     return UCS_OK;
 }
@@ -165,6 +203,8 @@ static ucs_status_t bulk_arrived(void *arg, const void *header, size_t header_le
     if (wire.source >= (uint32_t)self->params.boot->size || wire.count > GAS_AM_BULK_MAX ||
         wire.index >= wire.count)
         return UCS_OK;
+    if (self->wanted != NULL && ucx_wanted_arrived(self, &wire, data, length))
+        return UCS_INPROGRESS;
     partial = partial_get(self, wire.source, wire.id, wire.count);
     if (partial == NULL || partial->bulk[wire.index].handle != NULL)
         return UCS_OK;
@@ -196,11 +236,14 @@ gas_status_t ucx_bulk_receive(gas_conduit_t *conduit, gas_bulk_t *bulk, void *la
                               gas_done_fn done, void *arg)
 {
     ucx_conduit_t *self = (ucx_conduit_t *)conduit;
-    bulk_landing_t *state = malloc(sizeof(*state));
+    bulk_landing_t *state;
     ucp_request_param_t param;
     ucs_status_ptr_t request;
     void *handle = bulk->handle;
 
+    if (bulk->place != 0)
+        return ucx_direct_receive(self, bulk, landing, done, arg);
+    state = malloc(sizeof(*state));
     if (state == NULL)
         return gas_error(GAS_ERR_NO_MEMORY, "no memory to receive a buffer");
     state->conduit = self;
@@ -224,7 +267,9 @@ void ucx_bulk_reject(gas_conduit_t *conduit, gas_bulk_t *bulk)
 {
     ucx_conduit_t *self = (ucx_conduit_t *)conduit;
 
-    if (bulk->handle != NULL) {
+    if (bulk->handle != NULL && bulk->place != 0) {
+        ucx_direct_reject(bulk);
+    } else if (bulk->handle != NULL) {
         if (bulk->handle == self->arriving)
             self->arriving = NULL; /* UCX declines it when its callback returns */
         else
@@ -256,10 +301,14 @@ gas_status_t ucx_am_init(ucx_conduit_t *self)
 {
     gas_status_t status = set_handler(self, AM_HEAD, UCP_AM_FLAG_WHOLE_MSG, head_arrived);
 
-    if (status != GAS_OK)
-        return status;
-    return set_handler(self, AM_BULK, UCP_AM_FLAG_WHOLE_MSG | UCP_AM_FLAG_PERSISTENT_DATA,
-                       bulk_arrived);
+    if (status == GAS_OK)
+        status = set_handler(self, AM_BULK, UCP_AM_FLAG_WHOLE_MSG | UCP_AM_FLAG_PERSISTENT_DATA,
+                             bulk_arrived);
+    if (status == GAS_OK)
+        status = set_handler(self, AM_OVER, UCP_AM_FLAG_WHOLE_MSG, ucx_over_arrived);
+    if (status == GAS_OK)
+        status = set_handler(self, AM_WANT, UCP_AM_FLAG_WHOLE_MSG, ucx_want_arrived);
+    return status;
 }
 
 void ucx_am_fini(ucx_conduit_t *self)

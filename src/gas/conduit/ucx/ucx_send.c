@@ -2,6 +2,8 @@
 #include "ucx.h"
 #include "ucx_wire.h"
 
+#include "../../pool.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +24,8 @@ typedef struct bulk_send {
     gas_status_t status;
     gas_done_fn done;
     void *arg;
+    void *copy; /* of buffers that may change; NULL: none */
+    size_t copy_length;
     wire_bulk_t wire[]; /* UCX reads each header until its buffer is sent */
 } bulk_send_t;
 
@@ -84,38 +88,20 @@ static void head_give(ucx_conduit_t *self, head_send_t *send, size_t length)
         free(send);
 }
 
-static gas_status_t send_head(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_am_t *am,
-                              uint64_t id)
+/* Sends the bytes of `send`, of head_take(), whose memory is kept or freed when UCX has them. */
+static gas_status_t send_eager(ucx_conduit_t *self, ucp_ep_h endpoint, unsigned id,
+                               head_send_t *send, size_t length, size_t most)
 {
-    size_t most = WIRE_HEAD_MAX + am->header_length + am->data_length;
-    wire_head_t wire = {
-        .source = (uint32_t)self->params.boot->rank,
-        .handler = am->handler,
-        .header_length = am->header_length,
-        .bulk_count = am->bulk_count,
-        .id = (uint32_t)id,
-    };
-    head_send_t *send = head_take(self, most);
     ucp_request_param_t param;
     ucs_status_ptr_t request;
-    char *at;
 
-    if (send == NULL)
-        return gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", most);
     send->conduit = self;
-    at = send->bytes + wire_head_put(&wire, send->bytes);
-    if (am->header_length > 0)
-        at = (char *)memcpy(at, am->header, am->header_length) + am->header_length;
-    if (am->data_length > 0)
-        at = (char *)memcpy(at, am->data, am->data_length) + am->data_length;
-
     param.op_attr_mask =
         UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
     param.flags = UCP_AM_SEND_FLAG_EAGER;
     param.cb.send = head_sent;
     param.user_data = send;
-    request = ucp_am_send_nbx(endpoint, AM_HEAD, NULL, 0, send->bytes, (size_t)(at - send->bytes),
-                              &param);
+    request = ucp_am_send_nbx(endpoint, id, NULL, 0, send->bytes, length, &param);
     if (UCS_PTR_IS_PTR(request)) {
         self->backlog++;
         ucx_outgoing_add(self, &send->super);
@@ -127,12 +113,57 @@ static gas_status_t send_head(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_
     return GAS_OK;
 }
 
+gas_status_t ucx_send_bytes(ucx_conduit_t *self, int rank, unsigned id, const void *bytes,
+                            size_t length)
+{
+    ucp_ep_h endpoint;
+    gas_status_t status = ucx_endpoint(self, rank, &endpoint);
+    head_send_t *send;
+
+    if (status != GAS_OK)
+        return status;
+    send = head_take(self, length);
+    if (send == NULL)
+        return gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", length);
+    memcpy(send->bytes, bytes, length);
+    return send_eager(self, endpoint, id, send, length, length);
+}
+
+static gas_status_t send_head(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_am_t *am,
+                              uint64_t id, const ucx_offer_t *offer)
+{
+    size_t most = WIRE_HEAD_MAX + am->header_length + am->data_length +
+                  (offer != NULL ? ucx_direct_length(am) : 0);
+    wire_head_t wire = {
+        .source = (uint32_t)self->params.boot->rank,
+        .handler = am->handler,
+        .header_length = am->header_length,
+        .bulk_count = am->bulk_count,
+        .direct = offer != NULL,
+        .id = (uint32_t)id,
+    };
+    head_send_t *send = head_take(self, most);
+    char *at;
+
+    if (send == NULL)
+        return gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", most);
+    at = send->bytes + wire_head_put(&wire, send->bytes);
+    if (am->header_length > 0)
+        at = (char *)memcpy(at, am->header, am->header_length) + am->header_length;
+    if (offer != NULL)
+        at = ucx_direct_write(offer, am, at);
+    if (am->data_length > 0)
+        at = (char *)memcpy(at, am->data, am->data_length) + am->data_length;
+    return send_eager(self, endpoint, AM_HEAD, send, (size_t)(at - send->bytes), most);
+}
+
 static void bulk_send_part_over(bulk_send_t *send, ucs_status_t ucs)
 {
     if (ucs != UCS_OK)
         send->status = ucx_error(ucs, "a buffer could not be sent");
     if (--send->left > 0)
         return;
+    gas_pool_give(send->copy, send->copy_length);
     if (!send->conduit->closing)
         send->done(send->arg, send->status);
     ucx_outgoing_over(send->conduit, &send->super);
@@ -144,8 +175,8 @@ static void bulk_sent(void *request, ucs_status_t ucs, void *user_data)
     ucp_request_free(request);
 }
 
-static void send_bulk(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_am_t *am, uint64_t id,
-                      bulk_send_t *send)
+static void send_bulk(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_am_t *am,
+                      const gas_iov_t *bulk, uint64_t id, bulk_send_t *send)
 {
     ucp_request_param_t param;
 
@@ -164,7 +195,7 @@ static void send_bulk(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_am_t *am
         send->wire[i].reserved = 0;
         send->wire[i].id = id;
         request = ucp_am_send_nbx(endpoint, AM_BULK, &send->wire[i], sizeof(send->wire[i]),
-                                  am->bulk[i].base, am->bulk[i].length, &param);
+                                  bulk[i].base, bulk[i].length, &param);
         if (!UCS_PTR_IS_PTR(request))
             bulk_send_part_over(send, UCS_PTR_STATUS(request));
     }
@@ -181,41 +212,95 @@ static gas_status_t check_am(const gas_am_t *am)
     return GAS_OK;
 }
 
+/* The buffers of a message to a rank of this host: it reads them from where they are. */
+static gas_status_t send_direct(ucx_conduit_t *self, int destination, ucp_ep_h endpoint,
+                                const gas_am_t *am, gas_done_fn done, void *arg)
+{
+    ucx_peer_t *peer = &self->peers[destination];
+    ucx_offer_t *offer = ucx_offer_create(self, destination, peer->sent, am, done, arg);
+    gas_status_t status;
+
+    if (offer == NULL)
+        return gas_error(GAS_ERR_NO_MEMORY, "no memory to send %u buffers", am->bulk_count);
+    status = send_head(self, endpoint, am, peer->sent++, offer);
+    if (status != GAS_OK) {
+        peer->sent--;
+        ucx_offer_cancel(offer);
+    }
+    return status;
+}
+
+/* Where the buffers are to be sent from: those that may change are copied, since nothing can be
+ * done about a rendezvous once it has begun. To be freed; NULL without memory. */
+static gas_iov_t *fix(const gas_am_t *am, bulk_send_t *send)
+{
+    gas_iov_t *bulk = malloc(am->bulk_count * sizeof(*bulk));
+
+    if (bulk == NULL)
+        return NULL;
+    memcpy(bulk, am->bulk, am->bulk_count * sizeof(*bulk));
+    send->copy = NULL;
+    if (!am->changeable)
+        return bulk;
+    send->copy = ucx_bulk_duplicate(bulk, am->bulk_count, &send->copy_length);
+    if (send->copy != NULL)
+        return bulk;
+    free(bulk);
+    return NULL;
+}
+
+/* The buffers of a message go by rendezvous, each for itself. */
+static gas_status_t send_rendezvous(ucx_conduit_t *self, int destination, ucp_ep_h endpoint,
+                                    const gas_am_t *am, gas_done_fn done, void *arg)
+{
+    ucx_peer_t *peer = &self->peers[destination];
+    bulk_send_t *send = malloc(sizeof(*send) + am->bulk_count * sizeof(send->wire[0]));
+    gas_iov_t *bulk = send != NULL ? fix(am, send) : NULL;
+    gas_status_t status;
+    uint64_t id;
+
+    if (bulk == NULL) {
+        free(send);
+        return gas_error(GAS_ERR_NO_MEMORY, "no memory to send %u buffers", am->bulk_count);
+    }
+    send->conduit = self;
+    send->left = am->bulk_count;
+    send->status = GAS_OK;
+    send->done = done;
+    send->arg = arg;
+    id = peer->sent++;
+    status = send_head(self, endpoint, am, id, NULL);
+    if (status == GAS_OK) {
+        send_bulk(self, endpoint, am, bulk, id, send);
+    } else {
+        peer->sent--;
+        gas_pool_give(send->copy, send->copy_length);
+        free(send);
+    }
+    free(bulk);
+    return status;
+}
+
 gas_status_t ucx_am_send(gas_conduit_t *conduit, int destination, const gas_am_t *am,
                          gas_done_fn done, void *arg)
 {
     ucx_conduit_t *self = (ucx_conduit_t *)conduit;
     ucx_peer_t *peer = &self->peers[destination];
-    bulk_send_t *send = NULL;
     ucp_ep_h endpoint;
     gas_status_t status = check_am(am);
-    uint64_t id;
 
+    if (status == GAS_OK)
+        status = ucx_endpoint(self, destination, &endpoint);
     if (status != GAS_OK)
         return status;
-    status = ucx_endpoint(self, destination, &endpoint);
+    if (am->bulk_count > 0 && ucx_direct_serves(conduit, destination))
+        return send_direct(self, destination, endpoint, am, done, arg);
+    if (am->bulk_count > 0)
+        return send_rendezvous(self, destination, endpoint, am, done, arg);
+    /* The id is taken before it is sent: UCX delivers what this rank sends to itself before it
+     * returns, and the handler may send to itself in turn. */
+    status = send_head(self, endpoint, am, peer->sent++, NULL);
     if (status != GAS_OK)
-        return status;
-    if (am->bulk_count > 0) {
-        send = malloc(sizeof(*send) + am->bulk_count * sizeof(send->wire[0]));
-        if (send == NULL)
-            return gas_error(GAS_ERR_NO_MEMORY, "no memory to send %u buffers", am->bulk_count);
-        send->conduit = self;
-        send->left = am->bulk_count;
-        send->status = GAS_OK;
-        send->done = done;
-        send->arg = arg;
-    }
-    /* Taken before it is sent: UCX delivers what this rank sends to itself before it returns, and
-     * the handler may send to itself in turn. */
-    id = peer->sent++;
-    status = send_head(self, endpoint, am, id);
-    if (status != GAS_OK) {
         peer->sent--;
-        free(send);
-        return status;
-    }
-    if (send != NULL)
-        send_bulk(self, endpoint, am, id, send);
-    return GAS_OK;
+    return status;
 }

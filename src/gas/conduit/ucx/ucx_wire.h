@@ -14,6 +14,7 @@
 #include "../conduit.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define WIRE_HEAD_MIN 9u
@@ -24,11 +25,15 @@
 #define WIRE_HAS_BULK 0x80u
 #define WIRE_HANDLER_MAX 0x7Fu
 
+/* A bit of the count of bulk buffers. */
+#define WIRE_DIRECT 0x80000000u
+
 typedef struct wire_head {
     uint32_t source;
     uint16_t handler;
     uint16_t header_length; /* up to 255 */
     uint32_t bulk_count;
+    bool direct; /* the bulk buffers can be read from where they are (ucx_direct.c) */
     uint32_t id; /* its lower half */
 } wire_head_t;
 
@@ -44,7 +49,8 @@ static inline size_t wire_head_put(const wire_head_t *head, char bytes[WIRE_HEAD
     bytes[8] = (char)head->header_length;
     if (head->bulk_count == 0)
         return WIRE_HEAD_MIN;
-    memcpy(bytes + 9, &head->bulk_count, 4);
+    word = head->bulk_count | (head->direct ? WIRE_DIRECT : 0);
+    memcpy(bytes + 9, &word, 4);
     return WIRE_HEAD_MAX;
 }
 
@@ -61,11 +67,14 @@ static inline size_t wire_head_get(wire_head_t *head, const char *bytes, size_t 
     head->handler = word & WIRE_HANDLER_MAX;
     head->header_length = (uint8_t)bytes[8];
     head->bulk_count = 0;
+    head->direct = false;
     if ((word & WIRE_HAS_BULK) == 0)
         return WIRE_HEAD_MIN;
     if (length < WIRE_HEAD_MAX)
         return 0;
-    memcpy(&head->bulk_count, bytes + 9, 4);
+    memcpy(&word, bytes + 9, 4);
+    head->bulk_count = word & ~WIRE_DIRECT;
+    head->direct = (word & WIRE_DIRECT) != 0;
     return WIRE_HEAD_MAX;
 }
 
