@@ -1,6 +1,7 @@
 #include "codec.h"
 
 #include "compat.h"
+#include "landing.h"
 
 static struct {
     PyObject *dumps;
@@ -18,6 +19,7 @@ static PyObject *collect_buffer(PyObject *list, PyObject *buffer)
 {
     PyObject *raw = PyObject_CallMethodNoArgs(buffer, codec.picklebuffer_raw);
     Py_ssize_t length;
+    PyObject *owner;
     int failed;
 
     if (raw == NULL) {
@@ -31,6 +33,9 @@ static PyObject *collect_buffer(PyObject *list, PyObject *buffer)
         Py_DECREF(raw);
         Py_RETURN_TRUE;
     }
+    owner = PyMemoryView_GET_BUFFER(raw)->obj; /* bytes and bytearrays arrive as such */
+    if (owner != NULL && pg_land_of(owner) != PG_LAND_MEMORY && PyObject_Size(owner) == length)
+        Py_SETREF(raw, Py_NewRef(owner));
     failed = PyList_Append(list, raw) < 0;
     Py_DECREF(raw);
     if (failed)

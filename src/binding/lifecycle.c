@@ -18,6 +18,7 @@
 #include "call.h"
 #include "cancel.h"
 #include "exports.h"
+#include "landing.h"
 #include "names.h"
 #include "ping.h"
 #include "request.h"
@@ -53,6 +54,7 @@ static gas_status_t open_job(const char *spec)
     gas_job_params_t params = {
         .conduit = gas_conduit_default(),
         .kick = pg_attend_kick,
+        .idle = pg_landing_idle,
         .interrupt = start_interrupted,
     };
     gas_status_t status = gas_boot_create(spec, &params.boot);
@@ -104,6 +106,7 @@ PyObject *pg_start(PyObject *module, PyObject *spec)
         pg_names_clear();
         return PyErr_Occurred() ? NULL : pg_raise_status(status);
     }
+    pg_landing_open();
     atomic_store(&pg.phase, PG_RUNNING);
     Py_RETURN_NONE;
 }
@@ -138,6 +141,7 @@ PyObject *pg_finish(PyObject *module, PyObject *proper)
     }
     Py_BEGIN_ALLOW_THREADS gas_job_close(pg.job);
     Py_END_ALLOW_THREADS while ((work = gas_work_take(pg.job)) != NULL) work->run(work);
+    pg_landing_close();
     if (users_have_left()) {
         Py_BEGIN_ALLOW_THREADS gas_job_stop(pg.job);
         Py_END_ALLOW_THREADS pg.job = NULL;
@@ -158,6 +162,7 @@ PyObject *pg_after_fork(PyObject *module, PyObject *unused)
         pg_calls_after_fork();
         pg_cancel_after_fork();
         pg_blocked_after_fork();
+        pg_landing_after_fork();
         atomic_store(&pg.phase, PG_FORKED);
     }
     Py_RETURN_NONE;

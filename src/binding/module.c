@@ -4,6 +4,7 @@
 #include "encoded.h"
 #include "exports.h"
 #include "giveback.h"
+#include "landing.h"
 #include "lifecycle.h"
 #include "ops.h"
 #include "ping.h"
@@ -154,6 +155,10 @@ static PyMethodDef methods[] = {
          "Give the value back, if it is there, returnable, and nobody has taken it.")},
     {"requests_sent", pg_requests_sent, METH_NOARGS,
      DOC("requests_sent($module, /)", "How many requests this process has sent.")},
+    {"landing_stats", pg_landing_stats, METH_NOARGS,
+     DOC("landing_stats($module, /)",
+         "What landing memory was used: bytes `kept` for later, blocks `reused` and `fresh`; the "
+         "same for\nbytes objects, `bytes_kept` and `bytes_reused`.")},
     {"config", pg_config, METH_NOARGS,
      DOC("config($module, /)",
          "The settings: a list of (name, type, value, default, help), all strings.")},
@@ -184,6 +189,7 @@ static int module_exec(PyObject *module)
         add_type(module, "Future", &pg.future_type, pg_future_type_create) < 0 ||
         add_type(module, "deferred", &pg.deferred_type, pg_deferred_type_create) < 0 ||
         add_type(module, "Completions", &pg.completions_type, pg_completions_type_create) < 0 ||
+        add_type(module, "Landing", &pg.landing_type, pg_landing_type_create) < 0 ||
         add_type(module, "Encoded", &pg.encoded_type, pg_encoded_type_create) < 0)
         return -1;
     return pg_shapes_init(module);

@@ -1,11 +1,15 @@
 #include "payload.h"
 
 #include "codec.h"
+#include "landing.h"
 #include "wait.h"
 
 #include <stddef.h>
 
 #include <limits.h>
+
+/* What is copied without letting go of the interpreter: a few microseconds' worth. */
+#define COPY_ATTACHED_MAX 65536u
 
 /* A payload whose buffers are on their way. Comes back as work, since only an attached thread may
  * let go of Python objects. */
@@ -60,6 +64,7 @@ static int payload_fill(pg_payload_t *payload, PyObject *stream, PyObject *buffe
         payload->bytes.obj = NULL;
         return -1;
     }
+    payload->changeable = !PyBytes_CheckExact(stream);
     if (count == 0)
         return 0;
     payload->views = PyMem_Calloc((size_t)count, sizeof(*payload->views));
@@ -68,8 +73,11 @@ static int payload_fill(pg_payload_t *payload, PyObject *stream, PyObject *buffe
         return -1;
     }
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (PyObject_GetBuffer(PyList_GET_ITEM(buffers, i), &payload->views[i], PyBUF_SIMPLE) < 0)
+        PyObject *buffer = PyList_GET_ITEM(buffers, i);
+
+        if (PyObject_GetBuffer(buffer, &payload->views[i], PyBUF_SIMPLE) < 0)
             return -1;
+        payload->changeable |= !PyBytes_CheckExact(buffer);
         payload->count = i + 1;
     }
     return 0;
@@ -192,33 +200,37 @@ pg_wire_t pg_payload_wire(const pg_payload_t *payload)
     };
 }
 
-int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
-                    size_t head_length, gas_event_t *sent)
+/* The data of a message with out-of-band buffers: the stream unless that is a bulk buffer, and how
+ * each of the others lands. To be freed; NULL with an exception. */
+static char *lay_data(const pg_payload_t *payload, size_t stream)
 {
-    gas_am_t am = {.handler = handler, .header = head, .header_length = (uint16_t)head_length};
-    bool stream_is_bulk = pg_payload_wire(payload).stream_is_bulk;
-    size_t bulk_count = (size_t)payload->count + stream_is_bulk;
-    gas_iov_t *bulk = NULL;
+    char *data = malloc(stream + (size_t)payload->count);
+
+    if (data == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    memcpy(data, payload->bytes.buf, stream);
+    for (Py_ssize_t i = 0; i < payload->count; i++)
+        data[stream + (size_t)i] = (char)pg_land_of(PyList_GET_ITEM(payload->buffers, i));
+    return data;
+}
+
+/* Sends `am` with the bulk buffers, which stay where they are until they have been fetched. */
+static int send_bulk(pg_payload_t *payload, int destination, gas_am_t *am, bool stream_is_bulk,
+                     gas_event_t *sent)
+{
+    size_t count = (size_t)payload->count + stream_is_bulk;
+    gas_iov_t *bulk, *at;
     gas_status_t status;
     held_t *held;
 
-    if (!stream_is_bulk) {
-        am.data = payload->bytes.buf;
-        am.data_length = (size_t)payload->bytes.len;
-    }
-    if (bulk_count == 0) {
-        status = gas_am_send(pg.job, destination, &am, NULL, NULL);
-        if (status == GAS_OK)
-            return 0;
-        pg_raise_status(status);
-        return -1;
-    }
-    if (bulk_count > GAS_AM_BULK_MAX) {
+    if (count > GAS_AM_BULK_MAX) {
         PyErr_Format(PyExc_ValueError,
-                     "an object with %zu large buffers is too much for one message", bulk_count);
+                     "an object with %zu large buffers is too much for one message", count);
         return -1;
     }
-    bulk = calloc(bulk_count, sizeof(*bulk));
+    bulk = at = calloc(count, sizeof(*bulk));
     held = calloc(1, sizeof(*held));
     if (bulk == NULL || held == NULL) {
         free(bulk);
@@ -227,15 +239,15 @@ int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, co
         return -1;
     }
     if (stream_is_bulk)
-        bulk[0] = (gas_iov_t){payload->bytes.buf, (size_t)payload->bytes.len};
+        *at++ = (gas_iov_t){payload->bytes.buf, (size_t)payload->bytes.len};
     for (Py_ssize_t i = 0; i < payload->count; i++)
-        bulk[i + stream_is_bulk] =
-            (gas_iov_t){payload->views[i].buf, (size_t)payload->views[i].len};
-    am.bulk = bulk;
-    am.bulk_count = (uint32_t)bulk_count;
+        *at++ = (gas_iov_t){payload->views[i].buf, (size_t)payload->views[i].len};
+    am->bulk = bulk;
+    am->bulk_count = (uint32_t)count;
+    am->changeable = payload->changeable;
     held->payload = pg_payload_ref(payload);
     held->sent = sent;
-    status = send_detached(destination, &am, held);
+    status = send_detached(destination, am, held);
     free(bulk);
     if (status == GAS_OK)
         return 1;
@@ -245,25 +257,56 @@ int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, co
     return -1;
 }
 
-typedef struct landing {
+int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
+                    size_t head_length, gas_event_t *sent)
+{
+    gas_am_t am = {.handler = handler, .header = head, .header_length = (uint16_t)head_length};
+    bool stream_is_bulk = pg_payload_wire(payload).stream_is_bulk;
+    char *data = NULL;
+    int outcome = -1;
+    gas_status_t status;
+
+    if (!stream_is_bulk) {
+        am.data = payload->bytes.buf;
+        am.data_length = (size_t)payload->bytes.len;
+    }
+    if (payload->count == 0 && !stream_is_bulk) {
+        status = gas_am_send(pg.job, destination, &am, NULL, NULL);
+        if (status == GAS_OK)
+            return 0;
+        pg_raise_status(status);
+        return -1;
+    }
+    if (payload->count > 0)
+        am.data = data = lay_data(payload, am.data_length);
+    if (payload->count == 0 || data != NULL) {
+        am.data_length += (size_t)payload->count;
+        outcome = send_bulk(payload, destination, &am, stream_is_bulk, sent);
+    }
+    free(data);
+    return outcome;
+}
+
+typedef struct fetch {
     gas_event_t event;
     gas_status_t status;
-} landing_t;
+} fetch_t;
 
 /* A handler: not attached. */
 static void landed(void *arg, gas_status_t status)
 {
-    landing_t *landing = arg;
+    fetch_t *fetch = arg;
 
-    landing->status = status;
-    gas_event_set(&landing->event);
+    fetch->status = status;
+    gas_event_set(&fetch->event);
 }
 
-/* Fetches the bulk buffers of `msg` into `memory`, a list of bytes and bytearrays. */
+/* Fetches the bulk buffers of `msg` into `memory`, of landing_memory(). */
 static int fetch_bulk(gas_msg_t *msg, PyObject *memory)
 {
-    landing_t landing = {GAS_EVENT_INIT, GAS_OK};
+    fetch_t fetch = {GAS_EVENT_INIT, GAS_OK};
     void **at = calloc(msg->bulk_count, sizeof(*at));
+    uint64_t total = 0;
     gas_status_t status;
 
     if (at == NULL) {
@@ -273,43 +316,50 @@ static int fetch_bulk(gas_msg_t *msg, PyObject *memory)
     for (uint32_t i = 0; i < msg->bulk_count; i++) {
         PyObject *object = PyList_GET_ITEM(memory, i);
 
-        at[i] = PyBytes_Check(object) ? PyBytes_AS_STRING(object) : PyByteArray_AS_STRING(object);
+        total += msg->bulk[i].length;
+        at[i] = pg_landing_address(object);
     }
-    Py_BEGIN_ALLOW_THREADS status = gas_msg_receive(pg.job, msg, at, landed, &landing);
-    Py_END_ALLOW_THREADS free(at);
-    if (status == GAS_OK) {
-        pg_wait_landing(&landing.event);
-        status = landing.status;
+    if (total <= COPY_ATTACHED_MAX) {
+        status = gas_msg_copy(pg.job, msg, at);
+    } else {
+        Py_BEGIN_ALLOW_THREADS status = gas_msg_copy(pg.job, msg, at);
+        Py_END_ALLOW_THREADS
     }
+    if (status == GAS_ERR_UNSUPPORTED) {
+        Py_BEGIN_ALLOW_THREADS status = gas_msg_receive(pg.job, msg, at, landed, &fetch);
+        Py_END_ALLOW_THREADS if (status == GAS_OK)
+        {
+            pg_wait_landing(&fetch.event);
+            status = fetch.status;
+        }
+    }
+    free(at);
     if (status == GAS_OK)
         return 0;
     pg_raise_status(status);
     return -1;
 }
 
-/* A list of fresh memory for the bulk buffers of `msg`, the first one a bytes object if it is the
- * stream. NULL with an exception. */
+/* A list of memory for the bulk buffers of `msg`. NULL with an exception. */
 static PyObject *landing_memory(const gas_msg_t *msg, const pg_wire_t *wire)
 {
+    uint32_t first = wire->stream_is_bulk; /* out-of-band buffer */
+    const char *lands = (const char *)msg->data + msg->data_length - (msg->bulk_count - first);
     PyObject *memory = PyList_New((Py_ssize_t)msg->bulk_count);
 
-    if (memory == NULL)
-        return NULL;
-    for (uint32_t i = 0; i < msg->bulk_count; i++) {
-        uint64_t length = msg->bulk[i].length;
+    for (uint32_t i = 0; memory != NULL && i < msg->bulk_count; i++) {
         PyObject *object;
+        pg_land_t land;
 
-        if (length > (uint64_t)PY_SSIZE_T_MAX)
-            object = PyErr_NoMemory();
-        else if (i == 0 && wire->stream_is_bulk)
-            object = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)length);
+        if (i < first)
+            land = wire->kind == PG_KIND_BYTEARRAY ? PG_LAND_BYTEARRAY : PG_LAND_BYTES;
         else
-            object = PyByteArray_FromStringAndSize(NULL, (Py_ssize_t)length);
-        if (object == NULL) {
-            Py_DECREF(memory);
-            return NULL;
-        }
-        PyList_SET_ITEM(memory, i, object);
+            land = (pg_land_t)lands[i - first];
+        object = pg_landing_new(land, msg->bulk[i].length);
+        if (object != NULL)
+            PyList_SET_ITEM(memory, i, object);
+        else
+            Py_CLEAR(memory);
     }
     return memory;
 }
@@ -319,7 +369,8 @@ static bool is_sound(const gas_msg_t *msg, const pg_wire_t *wire)
 {
     if (wire->kind == PG_KIND_COMPACT)
         return msg->bulk_count == 0 && msg->data_length <= PG_COMPACT_MAX;
-    return wire->kind < PG_KIND_COUNT && wire->stream_is_bulk <= (msg->bulk_count > 0);
+    return wire->kind < PG_KIND_COUNT && wire->stream_is_bulk <= (msg->bulk_count > 0) &&
+           msg->data_length >= msg->bulk_count - wire->stream_is_bulk;
 }
 
 static pg_payload_t *fetch_compact(const gas_msg_t *msg)
@@ -357,7 +408,9 @@ pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire)
         if (PyList_SetSlice(buffers, 0, 1, NULL) < 0)
             goto err;
     } else {
-        stream = PyBytes_FromStringAndSize(msg->data, (Py_ssize_t)msg->data_length);
+        size_t length = msg->data_length - msg->bulk_count;
+
+        stream = PyBytes_FromStringAndSize(msg->data, (Py_ssize_t)length);
     }
     if (stream == NULL)
         goto err;
@@ -388,7 +441,10 @@ PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire)
     payload = pg_payload_fetch(msg, wire);
     if (payload == NULL)
         return NULL;
-    object = pg_payload_decode(payload);
+    if (payload->kind == PG_KIND_BYTEARRAY && PyByteArray_CheckExact(payload->stream))
+        object = Py_NewRef(payload->stream); /* it landed in the object itself */
+    else
+        object = pg_payload_decode(payload);
     pg_payload_unref(payload);
     return object;
 }

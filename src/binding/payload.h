@@ -4,8 +4,8 @@
  *
  * On the wire a small stream is the data of the active message; a long one is its first bulk
  * buffer; the out-of-band buffers are the other bulk buffers, sent from where they are. They land
- * in memory that the decoded object then keeps: a `bytes` object, or bytearrays for the buffers of
- * a pickle.
+ * in memory that the decoded object then keeps (landing.h): bytes and bytearrays as such, the
+ * others in Landings.
  */
 #ifndef PYGAS_BINDING_PAYLOAD_H
 #define PYGAS_BINDING_PAYLOAD_H
@@ -22,7 +22,8 @@ typedef enum pg_kind {
     PG_KIND_COUNT
 } pg_kind_t;
 
-/* How a message's payload is laid out; part of the message's header. */
+/* How a message's payload is laid out; part of the message's header. If there are out-of-band
+ * buffers, the data end with a pg_land_t for each, a byte. */
 typedef struct pg_wire {
     uint8_t kind;           /* a pg_kind_t */
     uint8_t stream_is_bulk; /* the stream is the first bulk buffer */
@@ -33,9 +34,10 @@ typedef struct pg_payload {
     pg_kind_t kind;
     PyObject *stream;  /* an object with a contiguous buffer, or NULL */
     Py_buffer bytes;   /* what travels as the stream; obj is NULL if that is no object */
-    PyObject *buffers; /* list of out-of-band objects, or NULL */
+    PyObject *buffers; /* list of out-of-band objects, or NULL; see pg_land_of() */
     Py_buffer *views;  /* of buffers, one each */
     Py_ssize_t count;
+    bool changeable; /* stream or buffers may be changed by somebody: not all are bytes */
     uint8_t compact[PG_COMPACT_MAX]; /* the stream of a small plain value */
 } pg_payload_t;
 

@@ -4,6 +4,7 @@
 #include "future.h"
 #include "payload.h"
 #include "proxy.h"
+#include "settle.h"
 #include "wait.h"
 
 /* ---- requests to a rank ---- */
@@ -241,6 +242,8 @@ PyObject *pg_barrier(PyObject *module, PyObject *unused)
     if (outcome > 0 || status != GAS_OK)
         atomic_store(&unfinished, false);
     atomic_store(&busy, false);
+    if (outcome > 0 && status == GAS_OK && pg_settle() < 0)
+        outcome = -1;
     pg_leave();
     if (status != GAS_OK)
         return pg_raise_status(status);

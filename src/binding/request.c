@@ -10,6 +10,7 @@
 #include "ops.h"
 #include "payload.h"
 #include "proxy.h"
+#include "settle.h"
 
 typedef struct request {
     gas_work_t work; /* first: run() gets its address */
@@ -59,6 +60,11 @@ int pg_request_depth_for_call(uint16_t *depth)
     }
     *depth = (uint16_t)running_depth;
     return 0;
+}
+
+bool pg_request_is_running(void)
+{
+    return running_depth > 0;
 }
 
 /* Sends what `payload` holds as the reply to `call`. -1 with an exception. */
@@ -234,6 +240,8 @@ static void serve(request_t *request)
         if (object == NULL)
             goto out;
     }
+    if (pg_settle_before(head->op, object, args) < 0)
+        goto out;
     request->running.object = object;
     request->running.args = args;
     result = pg_deferred_evaluate(head->op, object, args);

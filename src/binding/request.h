@@ -34,4 +34,7 @@ bool pg_request_reply(int source, const pg_request_head_t *head, PyObject *objec
 /* The handler of requests. */
 void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg);
 
+/* True if the calling thread is running a request. */
+bool pg_request_is_running(void);
+
 #endif

@@ -44,6 +44,7 @@ typedef struct pg_state {
     PyTypeObject *future_type;
     PyTypeObject *encoded_type;
     PyTypeObject *completions_type;
+    PyTypeObject *landing_type;
     PyTypeObject *deferred_type;
     bool deferred_used; /* there is something of that type; attached threads only */
     PyObject *errors;   /* the module pygas.errors */

@@ -2,6 +2,8 @@
 
 #include "attend.h"
 #include "blocked.h"
+#include "request.h"
+#include "settle.h"
 
 #include <math.h>
 
@@ -23,6 +25,7 @@ static int wait_running(gas_event_t *event, uint64_t deadline, int owner)
 {
     uint64_t since = 0, patience = 0;
     gas_job_t *job = pg.job;
+    bool served = false;
 
     while (atomic_load(&pg.phase) == PG_RUNNING) {
         /* A peer that waits for us answers within a microsecond or two: not worth detaching for. */
@@ -34,11 +37,14 @@ static int wait_running(gas_event_t *event, uint64_t deadline, int owner)
         }
         switch (status) {
         case GAS_OK:
-            return 1;
         case GAS_TIMEOUT:
-            return 0;
+            /* A request that waited goes on, and may change what others have just asked for. */
+            if (served && pg_request_is_running() && pg_settle() < 0)
+                return -1;
+            return status == GAS_OK;
         case GAS_WORK:
             gas_work_drain(job, PG_ATTEND_MOST, PG_ATTEND_LIMIT_NS);
+            served = true;
             /* fall through */
         case GAS_INTERRUPTED:
             if (PyErr_CheckSignals() != 0)
