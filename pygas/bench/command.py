@@ -19,6 +19,11 @@ BENCHMARKS = (
     Benchmark(
         "call", "operations on a Proxy, against the conduit's round trip", "pygas.bench.call"
     ),
+    Benchmark(
+        "remote-read",
+        "the bandwidth of reading a remote attribute: the paper's Figure 1",
+        "pygas.bench.remote_read",
+    ),
 )
 
 
