@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -115,11 +116,27 @@ static bool serve(launched_t *self, launched_t *all, int size, int *fenced)
     }
 }
 
+/* Rank `i` has closed its socket. If it is the first that fails, the others would wait for it. */
+static bool ended_well(launched_t *all, int i, int size, bool first)
+{
+    int status;
+
+    CHECK(waitpid(all[i].pid, &status, 0) == all[i].pid);
+    all[i].pid = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    fprintf(stderr, "rank %d ended with status 0x%x\n", i, (unsigned)status);
+    for (int k = 0; first && k < size; k++)
+        if (all[k].pid > 0)
+            kill(all[k].pid, SIGKILL);
+    return false;
+}
+
 bool ranks_run(int size, const gas_handler_t *handlers, rank_fn body)
 {
     launched_t all[RANKS_MAX];
     struct pollfd fds[RANKS_MAX];
-    int open = size, fenced = 0, status;
+    int open = size, fenced = 0;
     bool well = true;
 
     memset(all, 0, sizeof(all));
@@ -145,14 +162,10 @@ bool ranks_run(int size, const gas_handler_t *handlers, rank_fn body)
             if (fds[i].fd >= 0 && fds[i].revents != 0 && !serve(&all[i], all, size, &fenced)) {
                 fds[i].fd = -1;
                 open--;
+                well &= ended_well(all, i, size, well);
             }
     }
     for (int i = 0; i < size; i++) {
-        CHECK(waitpid(all[i].pid, &status, 0) == all[i].pid);
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-            fprintf(stderr, "rank %d ended with status 0x%x\n", i, (unsigned)status);
-            well = false;
-        }
         close(all[i].fd);
         free(all[i].address);
     }
