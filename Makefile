@@ -53,7 +53,7 @@ test-asan: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run -Werror $(C_SOURCES)
+	$(BIN)/clang-format --dry-run -Werror $(C_SOURCES) benchmarks/*.c
 	$(BIN)/mypy
 	cd $(VENV) && bin/python -m mypy.stubtest pygas._core
 	$(BIN)/python tools/check_layers.py

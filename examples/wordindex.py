@@ -3,14 +3,18 @@
     pygas run -n 4 examples/wordindex.py
 
 Rank 0 owns the index; every rank reads its share of the files and adds what it counted through a
-Proxy. The additions run on rank 0, while it reads files of its own. The ten commonest identifiers
-are printed, and checked against a serial count.
+Proxy. The additions run on rank 0, on a thread beside the program's own, which adds what rank 0
+has counted: hence the lock. The ten commonest identifiers are printed, and checked against a serial
+count.
 """
 
+import argparse
 import pathlib
 import re
 import sys
 import sysconfig
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterable
 
@@ -25,10 +29,12 @@ class Index:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.files = 0
+        self.lock = threading.Lock()
 
     def add(self, counts: Counter[str]) -> None:
-        self.counts.update(counts)
-        self.files += 1
+        with self.lock:
+            self.counts.update(counts)
+            self.files += 1
 
     def commonest(self, number: int) -> list[tuple[str, int]]:
         """The commonest words, ties in alphabetical order."""
@@ -54,10 +60,16 @@ def collect(index: Index, paths: Iterable[pathlib.Path]) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="count the identifiers in Python's library")
+    parser.add_argument("--files", type=int, help="only so many files (default: all)")
+    paths = source_files()[: parser.parse_args().files]
     index = pygas.share(Index() if pygas.MYTHREAD == 0 else None)
-    paths = source_files()
+
+    pygas.barrier()
+    start = time.perf_counter()
     collect(index, paths[pygas.MYTHREAD :: pygas.THREADS])
     pygas.barrier()
+    seconds = time.perf_counter() - start
 
     if pygas.owner(index) == pygas.MYTHREAD:
         mine = pygas.local(index)
@@ -68,8 +80,8 @@ def main() -> None:
         if mine.counts != serial.counts or mine.files != serial.files:
             sys.exit("wordindex: the result differs from a serial count")
         print(
-            f"wordindex: {mine.files} files, {mine.counts.total()} words on {pygas.THREADS} ranks, "
-            "verified against a serial count"
+            f"wordindex: {mine.files} files, {pygas.THREADS} ranks: "
+            f"{mine.counts.total()} words in {seconds:.4f} s, verified against a serial count"
         )
 
 

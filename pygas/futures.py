@@ -117,7 +117,18 @@ def gather(*fs: Future[T]) -> Future[list[T]]:
     It fails with the first exception that one of them raises (a cancelled one raises
     ``concurrent.futures.CancelledError``); the others go on. Cancelling it asks for all of them to
     be cancelled. Use it with ``.result()`` or ``await``.
+
+    Raises
+    ------
+    TypeError
+        If one of the arguments is not a Future; a list of them is to be unpacked.
     """
+    for future in fs:
+        if not isinstance(future, Future):
+            raise TypeError(
+                f"gather() takes Futures, not {type(future).__name__!r}; "
+                "unpack a list of them: gather(*futures)"
+            )
     whole: Future[list[T]] = Future()
     # Callbacks may run at the same time and within each other: taking from a list is atomic.
     tickets = list(range(len(fs)))

@@ -95,6 +95,8 @@ def test_gather() -> None:
     assert all(part.cancelled() for part in hand)
     with pytest.raises(CancelledError):
         pygas.gather(*hand).result()
+    with pytest.raises(TypeError, match=r"unpack a list of them: gather\(\*futures\)"):
+        pygas.gather(parts)  # type: ignore[arg-type]
     pygas.barrier()
 
 
