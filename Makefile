@@ -4,6 +4,7 @@
 #   make test       install into .venv and run the Python tests
 #   make test-c     build the C runtime with its unit tests and run them, also under sanitizers
 #   make test-asan  the Python tests of the codec and the Proxy on an extension with ASan and UBSan
+#   make evaluation  the paper's evaluation on this machine, against mpi4py, RPyC and C with MPI
 #   make lint       formatting, linting, types, layers
 #   make check      all of these
 
@@ -14,7 +15,7 @@ C_SOURCES = $(shell git ls-files 'src/*.c' 'src/*.h')
 PACKAGE_SOURCES = $(C_SOURCES) $(shell git ls-files pygas '*meson.build' tools) \
 	meson.options pyproject.toml
 
-.PHONY: demo test test-c test-asan lint check clean
+.PHONY: demo evaluation test test-c test-asan lint check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -24,6 +25,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
+
+evaluation: $(VENV)/.installed-evaluation
+	$(BIN)/pygas bench paper
 
 # A Debian without python3-venv can make an environment all the same, if it has pip.
 $(BIN)/python:
@@ -43,6 +47,10 @@ $(VENV)/.installed-test: $(BIN)/python $(PACKAGE_SOURCES)
 $(VENV)/.installed-dev: $(BIN)/python $(PACKAGE_SOURCES)
 	$(BIN)/python -m pip install '.[test,dev]' meson ninja
 	touch $(VENV)/.installed $(VENV)/.installed-test $@
+
+$(VENV)/.installed-evaluation: $(BIN)/python $(PACKAGE_SOURCES)
+	$(BIN)/python -m pip install '.[evaluation]'
+	touch $(VENV)/.installed $@
 
 test-c: $(VENV)/.installed-dev
 	PATH="$(abspath $(BIN)):$$PATH" tools/test_c.sh

@@ -2,7 +2,7 @@
  * Cannon's algorithm in C with MPI and BLAS.
  *
  *     mpicc -O3 -o cannon benchmarks/cannon.c -lopenblas -lm
- *     mpirun -n 4 ./cannon -n 1024
+ *     OMP_NUM_THREADS=1 mpirun -n 4 ./cannon -n 1024
  *
  * As examples/cannon.py, written as a C programmer would: a Cartesian communicator, and after each
  * multiplication every rank passes its blocks to the left and upwards, in place.
@@ -122,15 +122,9 @@ int main(int argc, char **argv)
     n = parse(argc, argv);
     q = (int)round(sqrt(ranks));
     if (q * q != ranks || n < 1 || n % q != 0) {
-        if (rank == 0)
-            fprintf(stderr,
-                    "Cannon's algorithm needs a square number of ranks (1, 4, 9, ...) whose root "
-                    "divides n; there are %d ranks, and n is %ld\n",
-                    ranks, n);
-        MPI_Finalize();
-        return 2;
+        fprintf(stderr, "cannon: the number of ranks has to be a square whose root divides n\n");
+        MPI_Abort(MPI_COMM_WORLD, 1);
     }
-
     MPI_Cart_create(MPI_COMM_WORLD, 2, (int[]){q, q}, (int[]){1, 1}, 0, &grid);
     MPI_Cart_coords(grid, rank, 2, coordinates);
     size = n / q;

@@ -14,18 +14,12 @@ Montana State University (1969).
 
 import argparse
 import math
-import os
 import sys
 import time
 
+import numpy as np
+
 import pygas
-
-# One BLAS thread for each rank's share of the cores, before NumPy loads its BLAS.
-cores = len(os.sched_getaffinity(0))
-for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(variable, str(max(1, cores // pygas.THREADS)))
-
-import numpy as np  # noqa: E402
 
 
 class Tile:
@@ -67,15 +61,8 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=1024, help="rows and columns (default 1024)")
     n = parser.parse_args().n
     q = math.isqrt(pygas.THREADS)
-    if q * q != pygas.THREADS or n < 1 or n % q:
-        if pygas.MYTHREAD == 0:
-            print(
-                "Cannon's algorithm needs a square number of ranks (1, 4, 9, ...) whose root "
-                f"divides n; there are {pygas.THREADS} ranks, and n is {n}",
-                file=sys.stderr,
-            )
-        sys.exit(2)
-
+    if q * q != pygas.THREADS or n % q:
+        sys.exit("cannon: the number of ranks has to be a square whose root divides n")
     size = n // q
     i, j = divmod(pygas.MYTHREAD, q)
     k = (i + j) % q  # the blocks are dealt out skewed: (i, j) starts with A(i, k) and B(k, j)

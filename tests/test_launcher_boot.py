@@ -46,6 +46,15 @@ def test_default_is_one_rank_and_settings_of_the_user_are_kept(jobs: Jobs) -> No
     assert jobs.run(program).stdout == b"size:1 x\n"
 
 
+def test_ranks_share_the_cores_for_threads_of_libraries(jobs: Jobs) -> None:
+    program = jobs.program("import os; print(os.environ['OMP_NUM_THREADS'])")
+    jobs.environment.pop("OMP_NUM_THREADS", None)
+    cores = len(os.sched_getaffinity(0))
+    assert jobs.run("-n", "2", program).stdout.split() == [b"%d" % max(1, cores // 2)] * 2
+    jobs.environment["OMP_NUM_THREADS"] = "7"
+    assert jobs.run("-n", "2", program).stdout.split() == [b"7"] * 2
+
+
 def test_keys_differ_between_jobs(jobs: Jobs) -> None:
     program = jobs.program("import boot; print(boot.key)")
     assert jobs.run(program).stdout != jobs.run(program).stdout

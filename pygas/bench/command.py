@@ -24,6 +24,9 @@ BENCHMARKS = (
         "the bandwidth of reading a remote attribute: the paper's Figure 1",
         "pygas.bench.remote_read",
     ),
+    Benchmark(
+        "paper", "the paper's evaluation, as a report with plots", "pygas.bench.paper.command"
+    ),
 )
 
 

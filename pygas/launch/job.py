@@ -147,6 +147,10 @@ class _Job:
         environment.setdefault("PYTHONUNBUFFERED", "1")
         # A text has the same hash on all ranks: a Proxy to one finds what the text itself finds.
         environment.setdefault("PYTHONHASHSEED", str(1 + secrets.randbelow(2**32 - 1)))
+        # The ranks share the cores; else every library with threads of its own would use them all.
+        # BLAS libraries go by this variable, unless theirs is set.
+        cores = len(os.sched_getaffinity(0))
+        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // size)))
         if shm.VARIABLE not in environment and shm.make_folder(self._folder):
             environment[shm.VARIABLE] = self._folder
         birth = Birth(
