@@ -78,7 +78,7 @@ def _cannon(runs: Data, path: pathlib.Path) -> None:
     figure, axes = _figure(8)
     groups = {
         f"n = {n}": {
-            label: [2 * int(n) ** 3 / run["s"] / 1e9 for run in repeated]
+            label: [2 * int(n) ** 3 / run["seconds"] / 1e9 for run in repeated]
             for label, repeated in variants.items()
         }
         for n, variants in runs.items()
@@ -92,10 +92,10 @@ def _productivity(data: Data, path: pathlib.Path) -> None:
     figure, axes = _figure(9)
     groups = {}
     for name, part in data.items():
-        base = statistics.median(part["runs"]["PyGAS"])
+        base = statistics.median(run["seconds"] for run in part["runs"]["PyGAS"])
         groups[name] = {
-            label.split(",")[0]: [time / base for time in times]
-            for label, times in part["runs"].items()
+            label.split(",")[0]: [run["seconds"] / base for run in runs]
+            for label, runs in part["runs"].items()
         }
     _bars(axes, groups)
     axes.set(ylabel="time, PyGAS = 1 (less is better)", title="Small programs, 4 ranks")
@@ -106,7 +106,7 @@ def _startup(runs: Data, path: pathlib.Path) -> None:
     figure, axes = _figure(8)
     groups = {
         f"{ranks} ranks": {
-            label: [run["s"] for run in repeated] for label, repeated in variants.items()
+            label: [run["seconds"] for run in repeated] for label, repeated in variants.items()
         }
         for ranks, variants in runs.items()
     }

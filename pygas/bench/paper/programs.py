@@ -6,6 +6,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,7 @@ class Outcome(NamedTuple):
     result: str
     seconds: float
     communication: float | None  # share of the time, if it says so
+    cpu: float  # seconds of all cores, for the whole job: start, checks and end too
 
 
 CANNON = (
@@ -138,6 +140,7 @@ def run(words: list[str], folder: pathlib.Path) -> Outcome:
         If it fails or does not print its result.
     """
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         words,
         capture_output=True,
@@ -147,6 +150,7 @@ def run(words: list[str], folder: pathlib.Path) -> Outcome:
         cwd=folder,
         env=os.environ | threads,
     )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     found = _RESULT.search(done.stdout)
     if done.returncode != 0 or found is None:
         raise RuntimeError(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}")
@@ -156,4 +160,5 @@ def run(words: list[str], folder: pathlib.Path) -> Outcome:
         found["result"],
         float(found["seconds"]),
         int(share[1]) / 100 if share else None,
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
     )

@@ -59,12 +59,13 @@ def cannon(data: Data) -> list[str]:
     rows = []
     for n, variants in data["runs"].items():
         medians = {
-            label: statistics.median(run["s"] for run in runs) for label, runs in variants.items()
+            label: statistics.median(run["seconds"] for run in runs)
+            for label, runs in variants.items()
         }
-        best = {label: min(run["s"] for run in runs) for label, runs in variants.items()}
+        best = {label: min(run["seconds"] for run in runs) for label, runs in variants.items()}
         base = "C + MPI + BLAS" if has_c else next(iter(medians))
         for label, runs in variants.items():
-            rates = [2 * int(n) ** 3 / run["s"] / 1e9 for run in runs]
+            rates = [2 * int(n) ** 3 / run["seconds"] / 1e9 for run in runs]
             shares = [run["communication"] for run in runs if run["communication"] is not None]
             rows.append(
                 [
@@ -75,10 +76,12 @@ def cannon(data: Data) -> list[str]:
                     f"{medians[base] / medians[label]:.2f}",
                     f"{best[base] / best[label]:.2f}",
                     f"{statistics.median(shares):.0%}" if shares else "",
+                    f"{statistics.median(run['cpu'] for run in runs):.2f}",
                 ]
             )
     head = ["n", "variant", "GFlop/s, median", "all rounds", f"x {base}, medians"]
-    text += table([*head, f"x {base}, best", "communication"], rows)
+    head += [f"x {base}, best", "communication", "CPU seconds of the job"]
+    text += table(head, rows)
     text += ["![Cannon's algorithm](cannon.png)", ""]
     text += ["Verified on more ranks:", "", *(f"- {line}" for line in data["verified"]), ""]
     if data["lines"]:
@@ -100,19 +103,24 @@ def productivity(data: Data) -> list[str]:
     rows = []
     for name, part in data.items():
         text += _left_out(part)
-        medians = {label: statistics.median(times) for label, times in part["runs"].items()}
-        for label, times in part["runs"].items():
+        medians = {
+            label: statistics.median(run["seconds"] for run in runs)
+            for label, runs in part["runs"].items()
+        }
+        for label, runs in part["runs"].items():
             rows.append(
                 [
                     f"{name}: {part['what']}" if label == "PyGAS" else "",
                     label,
                     str(part["lines"][label]["all"]) if part["lines"] else "",
                     f"{medians[label]:.3f}",
-                    _spread(times, 3),
+                    _spread([run["seconds"] for run in runs], 3),
                     f"{medians[label] / medians['PyGAS']:.2f}",
+                    f"{statistics.median(run['cpu'] for run in runs):.2f}",
                 ]
             )
     head = ["program", "variant", "lines of code", "seconds, median", "all rounds", "x PyGAS"]
+    head.append("CPU seconds of the job")
     return [*text, *table(head, rows), "![Small programs](productivity.png)", ""]
 
 
@@ -122,7 +130,9 @@ def start_and_end(data: Data) -> list[str]:
     rows = []
     for ranks, variants in data["runs"].items():
         medians = {
-            label: {kind: statistics.median(run[kind] for run in runs) for kind in ("s", "cpu")}
+            label: {
+                kind: statistics.median(run[kind] for run in runs) for kind in ("seconds", "cpu")
+            }
             for label, runs in variants.items()
         }
         mpi = medians.get("mpi4py")
@@ -133,9 +143,9 @@ def start_and_end(data: Data) -> list[str]:
                 [
                     ranks,
                     label,
-                    f"{mine['s']:.3f}",
-                    _spread([run["s"] for run in runs], 3),
-                    f"{mine['s'] / mpi['s']:.2f}" if mpi else "",
+                    f"{mine['seconds']:.3f}",
+                    _spread([run["seconds"] for run in runs], 3),
+                    f"{mine['seconds'] / mpi['seconds']:.2f}" if mpi else "",
                     f"{mine['cpu']:.3f}",
                     f"{mine['cpu'] / mpi['cpu']:.2f}" if mpi else "",
                     f"{memory:.1f}" if memory else "",

@@ -5,7 +5,7 @@ The job's program starts its library, meets the others in a barrier, and ends.
 
 from __future__ import annotations
 
-import os
+import pathlib
 import resource
 import statistics
 import subprocess
@@ -15,18 +15,21 @@ import time
 
 from pygas.bench.paper.programs import mpirun
 
-_PSS = """
-import re
-def pss():
-    with open("/proc/self/smaps_rollup") as file:
-        return int(re.search(r"^Pss: +(\\d+) kB", file.read(), re.M)[1])
-"""
 _MEET = {
     "PyGAS": "import pygas; meet = pygas.barrier; meet()",
     "mpi4py": "from mpi4py import MPI; meet = MPI.COMM_WORLD.Barrier; meet()",
     "Python alone": "pass",
 }
-_WEIGH = _PSS + "\n{meet}\nkib = pss()\nmeet()\nprint('KiB:', kib, flush=True)"
+# Each rank writes its size to a file: lines of several ranks may get mixed in the output.
+_WEIGH = """
+{meet}
+import os, re
+with open("/proc/self/smaps_rollup") as file:
+    size = re.search(r"^Pss: +(\\d+) kB", file.read(), re.M)[1]
+with open(str(os.getpid()) + ".kib", "w") as file:
+    file.write(size)
+meet()
+"""
 
 
 def variants(has_mpi: bool) -> list[str]:
@@ -43,22 +46,23 @@ def _commands(name: str, ranks: int, program: str) -> list[list[str]]:
     return [[sys.executable, program]] * ranks
 
 
-def _run(name: str, ranks: int, text: str) -> str:
-    with tempfile.TemporaryDirectory() as folder:
-        program = os.path.join(folder, "program.py")
-        with open(program, "w") as file:
-            file.write(text)
+def _run(name: str, ranks: int, text: str) -> list[int]:
+    """Run a job; return the sizes that its ranks have written."""
+    with tempfile.TemporaryDirectory() as name_of_folder:
+        folder = pathlib.Path(name_of_folder)
+        program = folder / "program.py"
+        program.write_text(text)
         processes = [
-            subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE, text=True)
-            for words in _commands(name, ranks, program)
+            subprocess.Popen(words, cwd=folder) for words in _commands(name, ranks, str(program))
         ]
-        outputs = [process.communicate(timeout=300)[0] for process in processes]
-    if any(process.returncode for process in processes):
+        codes = [process.wait(timeout=300) for process in processes]
+        sizes = [int(path.read_text()) for path in folder.glob("*.kib")]
+    if any(codes):
         raise RuntimeError(f"{name} on {ranks} ranks failed to start and end")
-    return "".join(outputs)
+    return sizes
 
 
-def seconds(name: str, ranks: int) -> dict[str, float]:
+def start_and_end(name: str, ranks: int) -> dict[str, float]:
     """Start a job, wait for its end, and return how long that took: by the clock, and of all cores.
 
     On a machine that does other things too, the time of the cores is what can be compared.
@@ -69,7 +73,7 @@ def seconds(name: str, ranks: int) -> dict[str, float]:
     clock = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
-        "s": clock,
+        "seconds": clock,
         "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
     }
 
@@ -79,8 +83,7 @@ def mebibytes(name: str, ranks: int) -> float:
 
     That is its proportional set size: a page that k processes share counts as a k-th page.
     """
-    output = _run(name, ranks, _WEIGH.format(meet=_MEET[name]))
-    sizes = [int(line.split()[1]) for line in output.splitlines() if line.startswith("KiB:")]
+    sizes = _run(name, ranks, _WEIGH.format(meet=_MEET[name]))
     if len(sizes) != ranks:
         raise RuntimeError(f"{name}: {len(sizes)} of {ranks} ranks told their memory")
     return statistics.mean(sizes) / 1024
