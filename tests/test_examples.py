@@ -62,7 +62,7 @@ def run_peer(program: str, ranks: int) -> tuple[str, str]:
 
 
 def test_every_example_is_tested() -> None:
-    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(SIZES)
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == {*SIZES, "workqueue"}
     assert {name.split("_")[0] for name in PEERS} == set(SIZES)
 
 
@@ -84,6 +84,12 @@ def test_results_do_not_depend_on_the_number_of_ranks(name: str) -> None:
 @pytest.mark.parametrize("program", PEERS)
 def test_peer_gives_the_same_result(program: str) -> None:
     assert run_peer(program, 4) == run_example(program.split("_")[0], 4)
+
+
+def test_workqueue() -> None:
+    done = run_ranks(3, ROOT / "examples" / "workqueue.py", "--upto", "20000")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "workqueue: 2262 primes below 20000, verified" in done.stdout
 
 
 def test_cannon_refuses_what_it_cannot_do() -> None:
