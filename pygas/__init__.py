@@ -32,6 +32,8 @@ barrier, broadcast
     Collective operations of the whole job.
 progress
     Run the requests that have arrived.
+on_failure, failed_ranks, RankFailedError
+    What happens when a rank fails.
 init
     Start the job now.
 
@@ -53,7 +55,7 @@ from pygas._version import __version__
 
 if TYPE_CHECKING:
     from pygas._core import Future, Proxy, deferred
-    from pygas.errors import RemoteError
+    from pygas.errors import RankFailedError, RemoteError
     from pygas.futures import (
         ALL_COMPLETED,
         FIRST_COMPLETED,
@@ -82,6 +84,8 @@ if TYPE_CHECKING:
     THREADS: int
 
 init = _job.init
+on_failure = _job.on_failure
+failed_ranks = _job.failed_ranks
 
 __all__ = [
     "ALL_COMPLETED",
@@ -99,6 +103,7 @@ __all__ = [
     "Queue",
     "RLock",
     "Rank",
+    "RankFailedError",
     "RemoteError",
     "Semaphore",
     "Team",
@@ -110,10 +115,12 @@ __all__ = [
     "broadcast",
     "by_ref",
     "deferred",
+    "failed_ranks",
     "gather",
     "init",
     "is_local",
     "local",
+    "on_failure",
     "owner",
     "progress",
     "resolve",
@@ -140,6 +147,7 @@ _HOMES = {
     "Queue": "pygas.sync",
     "RLock": "pygas.sync",
     "Rank": "pygas.ranks",
+    "RankFailedError": "pygas.errors",
     "RemoteError": "pygas.errors",
     "Semaphore": "pygas.sync",
     "Team": "pygas.team",

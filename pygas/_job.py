@@ -17,7 +17,7 @@ import importlib
 import os
 import sys
 import threading
-from typing import Any
+from typing import Any, Literal
 
 # What the launcher left for this process. Taken out of the environment at once, so that programs
 # which this rank starts do not take themselves for ranks.
@@ -27,8 +27,8 @@ _started = False  # tried
 _running = False  # with success; stays true when the job has ended
 
 #: Tags of messages between mailboxes are (kind << 56) + number.
-TAG_END = 1 << 56
 TAG_BROADCAST = 2 << 56
+TAG_CHECK = 3 << 56
 
 
 def _keep_socket_private() -> None:
@@ -68,7 +68,6 @@ def start() -> None:
         module.start(_spec)
         _running = True
         os.register_at_fork(after_in_child=module.after_fork)
-        atexit.register(_end)
 
 
 def init() -> None:
@@ -85,6 +84,46 @@ def init() -> None:
     # Another thread may be starting it; one that has ended or was inherited needs no start.
     if not _running:
         start()
+
+
+def on_failure(policy: Literal["raise", "end"]) -> None:
+    """Say what becomes of the job when a rank fails: ends without having finished its part of it.
+
+    It holds for the whole job from the moment this returns, and comes before what ``pygas run
+    --on-failure`` said. Local: one rank that calls it is enough; of several the last one counts.
+    Starts the job.
+
+    Parameters
+    ----------
+    policy : {"raise", "end"}
+        ``"end"``: the job ends with the failing rank's message and exit code (the default).
+        ``"raise"``: the others go on. What needs the rank that failed raises `RankFailedError`:
+        calls to it and Futures of them, those that are open too, and collective operations of
+        teams that it belongs to.
+
+    Raises
+    ------
+    ValueError
+        If `policy` is something else.
+    """
+    if policy not in ("raise", "end"):
+        raise ValueError(f"there is no policy {policy!r}: say 'raise' or 'end'")
+    init()
+    core().set_policy(policy == "raise")
+
+
+def failed_ranks() -> dict[int, str]:
+    """Return the ranks that are known to have failed, and what became of each.
+
+    Ranks get to know of a failure one by one, within a second. Local. Starts the job.
+
+    Returns
+    -------
+    dict of int to str
+        By rank, oldest failure first: ``{2: "was killed by SIGKILL"}``. A new dict.
+    """
+    init()
+    return {number: reason for number, _status, reason in core().failed_ranks()}
 
 
 def rank() -> int:
@@ -104,38 +143,36 @@ def size() -> int:
 def _meet(module: Any) -> bool:
     """Serve requests until every rank has finished its program; false if that can never be.
 
-    Dissemination, as in the barrier (Hensgen, Finkel and Manber, 1988), but over mailboxes: a rank
-    in here is not in any barrier of the program, which is how a forgotten barrier is noticed.
+    The launcher counts those that have, and those that have failed. A rank in here is not in any
+    collective operation of the program, which is how a forgotten barrier is noticed.
     """
-    me, ranks = module.rank(), module.size()
-    nothing = module.encode(None)
-    distance = 1
-    while distance < ranks:
-        module.post(((me + distance) % ranks,), TAG_END + distance, nothing)
-        if module.take(TAG_END + distance, (me - distance) % ranks, False) is None:
-            print(
-                f"pygas: rank {me} has finished its program, but another rank waits for it in a "
-                "collective operation (barrier, broadcast, share)",
-                file=sys.stderr,
-            )
-            return False
-        distance *= 2
-    return True
+    if module.meet():
+        return True
+    print(
+        f"pygas: rank {module.rank()} has finished its program, but another rank waits for it in a "
+        "collective operation (barrier, broadcast, share)",
+        file=sys.stderr,
+    )
+    return False
 
 
 def _end() -> None:
     """Close this rank's part of the job, at exit."""
-    module = core()
-    if module.phase() != "running":
+    module = sys.modules.get("pygas._core")
+    if module is None or module.phase() != "running":
         return
     proper = False
     try:
         # Python leaves an uncaught exception here before it exits.
         if getattr(sys, "last_value", None) is None:
-            module.set_ending()
             proper = _meet(module)
     finally:
         module.finish(proper)
         helper = sys.modules.get("pygas._deferred")
         if helper is not None:
             helper.forget()
+
+
+# As early as possible, since handlers run in the reverse order: those that the program registers
+# from now on run before, while the job is still up.
+atexit.register(_end)

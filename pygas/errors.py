@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import pickle
 import traceback
+from collections.abc import Iterable
 
-__all__ = ["RemoteError"]
+__all__ = ["RankFailedError", "RemoteError"]
 
 #: (pickled exception or None, type name, text, traceback without notes, notes)
 Description = tuple[bytes | None, str, str, str, list[str]]
@@ -27,6 +28,37 @@ class RemoteError(RuntimeError):
     Its text begins with the name of the original type, followed by the original text; the remote
     traceback is attached as a note.
     """
+
+
+class RankFailedError(RuntimeError):
+    """An operation needs a rank that has failed: ended without finishing its part of the job.
+
+    Raised only in jobs that go on when a rank fails (``pygas run --on-failure=continue`` or
+    `on_failure`), by calls to the rank, by Futures of such calls, and by collective operations.
+
+    Attributes
+    ----------
+    rank : int
+        The rank that has failed; the first of `ranks`.
+    ranks : tuple of int
+        The ranks that have failed and that the operation needs.
+    reason : str
+        What became of `rank`, like ``was killed by SIGKILL`` or ``exited with code 3``.
+    """
+
+    def __init__(self, text: str, ranks: Iterable[int] = (), reason: str = "") -> None:
+        super().__init__(text)
+        self.ranks = tuple(ranks)
+        self.rank = self.ranks[0] if self.ranks else -1
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self), self.ranks, self.reason), self.__dict__
+
+
+def rank_failed(text: str, ranks: Iterable[int], reason: str) -> RankFailedError:
+    """Make the exception; called by the extension."""
+    return RankFailedError(text, ranks, reason)
 
 
 def _type_name(exception: BaseException) -> str:

@@ -9,13 +9,16 @@ import dataclasses
 import itertools
 from typing import Any, TypeVar
 
-from pygas import _job
+from pygas import _check, _job
 from pygas._job import core
 from pygas.errors import Description, describe, rebuild
 
 __all__ = ["Team", "barrier", "broadcast", "share", "world"]
 
 T = TypeVar("T")
+
+# Whether each collective operation is compared with what the other ranks call.
+_CHECKED = _check.wanted()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +72,13 @@ class Team:
 
         Raises
         ------
+        RankFailedError
+            If a rank of the team has failed, or fails before it has entered the barrier.
         RuntimeError
             If another thread of this rank is in the barrier.
         """
+        if _CHECKED:
+            _check.check(None)
         core().barrier()
 
     def broadcast(self, obj: T, root: int = 0) -> T:
@@ -91,12 +98,17 @@ class Team:
         ------
         ValueError
             If the team has no rank `root`.
+        RankFailedError
+            If a rank of the team has failed. One that fails meanwhile may go unnoticed here.
         TypeError, or what pickle raises
             On `root`, if the object cannot be copied; the other ranks then get the same exception.
         """
         size, rank = self.size, self.rank
         if not 0 <= root < size:
             raise ValueError(f"there is no rank {root} in a team of {size}")
+        core().require_all()
+        if _CHECKED:
+            _check.check(root)
         tag = _job.TAG_BROADCAST + next(self._broadcasts)
         place = (rank - root) % size
         parent, children = _binomial_tree(place, size)
@@ -109,7 +121,7 @@ class Team:
                 failure = exception
                 encoded = module.encode(_Failure(describe(exception)))
         else:
-            encoded = module.take(tag, (parent + root) % size, True)
+            encoded = module.take(tag, (parent + root) % size)
         if children:
             module.post(tuple((child + root) % size for child in children), tag, encoded)
         if failure is not None:

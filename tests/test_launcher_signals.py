@@ -60,7 +60,7 @@ def test_signals_end_the_job(jobs: Jobs, name: str) -> None:
     assert result.stderr.count(b"pygas: ") == 1
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR2"])
 def test_ranks_may_handle_signals(jobs: Jobs, name: str) -> None:
     program = jobs.program(
         f"""

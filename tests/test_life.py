@@ -152,17 +152,35 @@ pygas.barrier()
 def test_atexit_handlers_may_use_the_job(tmp_path: pathlib.Path) -> None:
     text = """
 import atexit
-def late():
-    try: pygas.barrier()
-    except RuntimeError as error: print(error, flush=True)
-atexit.register(late)
+def early():  # registered before the job started
+    pygas.barrier()
+    print("early", pygas.at(0).call(len, "abc"), flush=True)
+atexit.register(early)
 box = pygas.share([])
 atexit.register(lambda: (box.append(1), pygas.barrier(), print(len(box), flush=True)))
 """
     result = run_program(tmp_path, text)
     assert (result.returncode, result.stderr) == (0, "")
-    message = "the job has ended on this rank: nothing shared can be used any more"
-    assert sorted(result.stdout.splitlines()) == ["2", "2", message, message]
+    assert sorted(result.stdout.splitlines()) == ["2", "2", "early 3", "early 3"]
+
+
+def test_handlers_of_before_the_import_come_too_late(tmp_path: pathlib.Path) -> None:
+    program = tmp_path / "prog.py"
+    program.write_text("""
+import atexit
+def late():
+    try:
+        pygas.barrier()
+    except RuntimeError as error:
+        print(error, flush=True)
+atexit.register(late)
+import pygas
+pygas.barrier()
+""")
+    result = run_ranks(2, program)
+    assert (result.returncode, result.stderr) == (0, "")
+    message = "the job has ended on this rank: nothing shared can be used any more\n"
+    assert result.stdout == 2 * message
 
 
 def test_a_rank_that_has_finished_serves_the_others(tmp_path: pathlib.Path) -> None:

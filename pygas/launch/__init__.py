@@ -16,6 +16,7 @@ Modules, lowest first; each imports only from those above it.
 ``output``     all output of a job: pumps, sinks, what was shown last
 ``feed``       the launcher's standard input on its way to rank 0
 ``ending``     why a job ended, its exit code, and the words for it
+``diagnosis``  where the ranks are, and whether anything moves
 ``job``        the event loop
 ``command``    the command line of ``pygas run``
 =============  ==========================================================================

@@ -15,7 +15,8 @@ _USAGE = """pygas run [-n N] [options] program.py [argument ...]
 _EPILOG = """\
 The ranks' lines are kept whole (lines of more than 1 MiB may be cut). Standard input goes to
 rank 0. The exit code is that of the first rank that fails, 128 + s if it was killed by signal s,
-124 after a timeout, 2 if the job could not be started."""
+124 after a timeout, 2 if the job could not be started. With --on-failure=continue, ranks that fail
+do not count unless all do: the code is 0 if the others finish with 0."""
 
 
 class _UsageError(Exception):
@@ -37,6 +38,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--output-dir",
         metavar="DIR",
         help="write DIR/rank-R.out and DIR/rank-R.err instead of forwarding output",
+    )
+    parser.add_argument(
+        "--on-failure",
+        choices=("end", "continue"),
+        default="end",
+        help="what becomes of the job when a rank fails: it ends (end, the default), or the other "
+        "ranks go on and get pygas.RankFailedError from what needs the one that failed (continue)",
+    )
+    parser.add_argument(
+        "--hang-timeout",
+        metavar="S",
+        type=_seconds,
+        help="when all ranks have waited for S seconds and nothing has moved, show once what each "
+        "waits for and where its threads are (SIGUSR1 to the launcher shows it at any time)",
     )
     parser.add_argument("--timeout", metavar="S", type=_seconds, help="end the job after S seconds")
     parser.add_argument(
@@ -61,6 +76,8 @@ def main(arguments: argparse.Namespace) -> int:
             size=arguments.size,
             output=OutputOptions(tag=arguments.tag_output, directory=arguments.output_dir),
             timeout=arguments.timeout,
+            hang_timeout=arguments.hang_timeout,
+            go_on=arguments.on_failure == "continue",
         )
         return run_job(options)
     except (CannotStart, _UsageError) as error:

@@ -27,6 +27,10 @@ class Ending(NamedTuple):
         Whether the job counts as successful after all if all ranks end with 0.
     hasty : bool
         Whether output that nobody takes is given up soon.
+    status : int
+        What the culprit's process ended with: its exit code, or minus a signal's number.
+    reason : str
+        What became of the culprit, as the end of a sentence.
     """
 
     code: int
@@ -34,6 +38,8 @@ class Ending(NamedTuple):
     culprit: int | None = None
     excusable: bool = False
     hasty: bool = False
+    status: int = 0
+    reason: str = ""
 
 
 def not_started(rank: int, size: int, error: OSError) -> Ending:
@@ -43,10 +49,10 @@ def not_started(rank: int, size: int, error: OSError) -> Ending:
 
 def rank_failed(rank: int, size: int, status: int) -> Ending:
     """End the job because a rank exited with a code (`status` > 0) or by a signal (< 0)."""
-    if status < 0:
-        text = f"rank {rank} of {size} was killed by {signal_name(-status)}"
-        return Ending(128 - status, text, culprit=rank)
-    return Ending(status, f"rank {rank} of {size} exited with code {status}", culprit=rank)
+    reason = f"was killed by {signal_name(-status)}" if status < 0 else f"exited with code {status}"
+    code = 128 - status if status < 0 else status
+    text = f"rank {rank} of {size} {reason}"
+    return Ending(code, text, culprit=rank, status=status, reason=reason)
 
 
 def rank_aborted(rank: int, code: int, text: str) -> Ending:
@@ -56,16 +62,16 @@ def rank_aborted(rank: int, code: int, text: str) -> Ending:
 
 def rank_left(rank: int, size: int) -> Ending:
     """End the job because a rank that had joined exited with 0 but without BYE."""
-    text = f"rank {rank} of {size} left without finishing its part of the job (os._exit?)"
-    return Ending(1, text, culprit=rank)
+    reason = "left without finishing its part of the job (os._exit?)"
+    return Ending(1, f"rank {rank} of {size} {reason}", culprit=rank, reason=reason)
 
 
 def rank_missed(rank: int, size: int, joined: bool, waiting: Sequence[int]) -> Ending:
     """End the job because a rank exited with 0 while others wait for it."""
     how = "finished" if joined else "ended without joining the job"
-    who = _numbers(waiting)
+    who = numbers(waiting)
     waits = f"which rank {who} waits for" if len(waiting) == 1 else f"which ranks {who} wait for"
-    return Ending(1, f"rank {rank} of {size} {how}, {waits}", culprit=rank)
+    return Ending(1, f"rank {rank} of {size} {how}, {waits}", culprit=rank, reason=how)
 
 
 def rank_garbled(rank: int, size: int, error: Exception) -> Ending:
@@ -93,7 +99,7 @@ def output_failed(name: str, error: OSError) -> Ending:
     return Ending(1, f"cannot write to {name}: {error.strerror}", hasty=True)
 
 
-def _numbers(ranks: Sequence[int]) -> str:
+def numbers(ranks: Sequence[int]) -> str:
     """Return increasing numbers in words, like ``0, 2-5 and 9``."""
     runs: list[tuple[int, int]] = []
     for rank in ranks:

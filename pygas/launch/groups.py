@@ -52,6 +52,11 @@ def populated_groups(groups: Iterable[int]) -> set[int]:
     return populated
 
 
+def process_state(pid: int) -> str:
+    """Return the state of a process as one letter, like ``T`` for stopped; ``X`` if it is gone."""
+    return _state_and_group(str(pid))[0]
+
+
 def _state_and_group(pid: str) -> tuple[str, int]:
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY)

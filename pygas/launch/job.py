@@ -7,7 +7,8 @@ A job goes through these stages, each of which keeps serving signals:
 1. The guard and the ranks are forked, then threads for input and output are started.
 2. `_serve`: until all ranks have ended. They may end by themselves, or be ended (`_end`) because
    one failed, time is up, a signal came, or output cannot be written. A job is ended once: the
-   first reason counts. Ranks that have ended remain zombies.
+   first reason counts. Ranks that have ended remain zombies. If the job goes on without ranks that
+   fail (`Wireup.go_on`), they are lost (`_lose`) instead, and the others told.
 3. `_end_leftovers`, `_bury`: whatever is still in the ranks' process groups is ended, the guard
    told to forget them, the ranks reaped. From here on the launcher has no children.
 4. `_finish_output`: what the pipes still hold is written, then the reason why the job ended.
@@ -32,6 +33,7 @@ from typing import NamedTuple
 
 from pygas.launch import ending as endings
 from pygas.launch import shm
+from pygas.launch.diagnosis import Survey, Watch
 from pygas.launch.ending import Ending
 from pygas.launch.feed import StdinFeed
 from pygas.launch.files import (
@@ -40,12 +42,12 @@ from pygas.launch.files import (
     hide_own_boot_socket,
     open_standard_files,
 )
-from pygas.launch.groups import populated_groups, signal_groups
+from pygas.launch.groups import populated_groups, process_state, signal_groups
 from pygas.launch.guard import Guard
 from pygas.launch.output import Output, OutputOptions, OutputRefused
-from pygas.launch.protocol import ProtocolError
+from pygas.launch.protocol import ASK, Ask, Frame, ProtocolError, failed
 from pygas.launch.rank import Birth, Rank, start_rank
-from pygas.launch.signals import ENDING, PASSED, SignalInbox
+from pygas.launch.signals import ASKING, ENDING, PASSED, SignalInbox
 from pygas.launch.wireup import RankAborted, Wireup
 
 FAILURE_GRACE = 2.0
@@ -70,12 +72,18 @@ class JobOptions(NamedTuple):
         Where output goes.
     timeout : float or None
         Seconds after which the job is ended.
+    go_on : bool
+        Whether the job goes on without the ranks that fail.
+    hang_timeout : float or None
+        Seconds without any progress after which it is shown where the ranks are.
     """
 
     command: list[str]
     size: int = 1
     output: OutputOptions = OutputOptions()
     timeout: float | None = None
+    go_on: bool = False
+    hang_timeout: float | None = None
 
 
 def run_job(options: JobOptions) -> int:
@@ -121,6 +129,14 @@ class _Job:
         self._ranks: list[Rank] = []
         self._groups: list[int] = []
         self._wireup = Wireup(options.size, self._send)
+        self._wireup.go_on = options.go_on
+        self._watch_pulse: Watch | None = None
+        if options.hang_timeout is not None:
+            self._watch_pulse = Watch(options.hang_timeout, self._send)
+        self._survey: Survey | None = None
+        self._survey_reason = ""
+        self._losses: list[Ending] = []
+        self._bad_end: Ending | None = None
         self._selector = selectors.DefaultSelector()
         self._watched: dict[int, int] = {}
         self._hangups = 0
@@ -134,6 +150,7 @@ class _Job:
             self._start()
             self._serve()
             self._end_leftovers()
+            self._sum_up()
         finally:
             self._bury()
         self._finish_output()
@@ -143,6 +160,8 @@ class _Job:
         size = self._options.size
         if self._options.timeout is not None:
             self._timeout_at = time.monotonic() + self._options.timeout
+        if self._watch_pulse is not None:
+            self._watch_pulse.start(time.monotonic())
         environment = dict(os.environ)
         environment.setdefault("PYTHONUNBUFFERED", "1")
         # A text has the same hash on all ranks: a Proxy to one finds what the text itself finds.
@@ -179,6 +198,16 @@ class _Job:
     def _serve(self) -> None:
         while any(rank.status is None for rank in self._ranks):
             self._turn(None)
+
+    def _sum_up(self) -> None:
+        """Find the exit code of a job that went on without some of its ranks."""
+        if self._ending is not None:
+            return
+        lost = {loss.culprit for loss in self._losses}
+        if lost and all(rank.index in lost for rank in self._ranks):
+            self._ending = self._losses[0]
+        else:
+            self._ending = self._bad_end
 
     def _end_leftovers(self) -> None:
         """End what ranks left running in their process groups."""
@@ -236,7 +265,9 @@ class _Job:
 
     def _turn(self, until: float | None) -> None:
         """Wait for something to happen, at most until some time, and deal with all of it."""
-        times = [t for t in (until, self._kill_at, self._timeout_at) if t is not None]
+        times = [
+            t for t in (until, self._kill_at, self._timeout_at, *self._dues()) if t is not None
+        ]
         timeout = max(0.0, min(times) - time.monotonic()) if times else None
         for key, events in self._selector.select(timeout):
             if key.data is None:
@@ -253,12 +284,49 @@ class _Job:
         if failure is not None and failure.error is not None:
             self._end(endings.output_failed(failure.name, failure.error))
         now = time.monotonic()
+        self._diagnose(now)
         if self._timeout_at is not None and now >= self._timeout_at:
             self._timeout_at = None
             self._end(endings.timed_out(self._options.timeout or 0.0))
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = None
             signal_groups(self._groups, signal.SIGKILL)
+
+    def _dues(self) -> list[float | None]:
+        """When the diagnosis has something to do."""
+        watch = self._watch_pulse.due if self._watch_pulse is not None else None
+        return [watch, self._survey.due if self._survey is not None else None]
+
+    def _diagnose(self, now: float) -> None:
+        """Go on with finding out whether the job hangs, and with showing where the ranks are."""
+        living = [rank.index for rank in self._ranks if rank.status is None]
+        if self._watch_pulse is not None:
+            if not living or self._ending is not None:
+                self._watch_pulse = None
+            elif self._watch_pulse.turn(now, living):
+                self._ask_where(f"nothing has moved for {self._options.hang_timeout:g} s", now)
+        if self._survey is not None and self._survey.is_over(now):
+            self._output.announce(self._survey.text(self._survey_reason, self._why_silent).encode())
+            self._survey = None
+
+    def _ask_where(self, reason: str, now: float) -> None:
+        """Have all ranks say where they are, unless that is under way."""
+        if self._survey is not None:
+            return
+        living = [rank.index for rank in self._ranks if rank.status is None]
+        able = [r for r in living if self._wireup.joined(r) and not self._wireup.finished(r)]
+        mute = [r for r in living if r not in able]
+        self._survey_reason = reason
+        self._survey = Survey(able, mute, self._send, now)
+
+    def _why_silent(self, rank: int) -> str:
+        if self._wireup.finished(rank):
+            return "has finished its part of the job, and its process is ending"
+        if process_state(self._ranks[rank].pid) == "T":
+            return "is stopped"
+        if not self._wireup.joined(rank):
+            return "has not joined the job: it has not used PyGAS yet"
+        return "does not answer"
 
     def _end(
         self, ending: Ending, grace: float = FAILURE_GRACE, signum: int = signal.SIGTERM
@@ -276,6 +344,8 @@ class _Job:
         elif number == signal.SIGTSTP:
             signal_groups(self._groups, signal.SIGTSTP)
             os.kill(os.getpid(), signal.SIGSTOP)
+        elif number == ASKING:
+            self._ask_where("SIGUSR1", time.monotonic())
         elif number == signal.SIGCONT or number in PASSED:
             signal_groups(self._groups, number)
         elif number in ENDING:
@@ -301,14 +371,46 @@ class _Job:
             while not rank.channel.exhausted:
                 self._read(rank)
         for rank in sorted(ended, key=lambda rank: rank.hangup):
+            if self._survey is not None:
+                self._survey.lose(rank.index)
             self._judge(rank)
 
     def _judge(self, rank: Rank) -> None:
         size = self._options.size
+        finished = self._wireup.finished(rank.index)
         if rank.status:
-            self._end(endings.rank_failed(rank.index, size, rank.status))
-        elif self._wireup.joined(rank.index) and not self._wireup.finished(rank.index):
-            self._end(endings.rank_left(rank.index, size))
+            ending = endings.rank_failed(rank.index, size, rank.status)
+        elif self._wireup.joined(rank.index) and not finished:
+            ending = endings.rank_left(rank.index, size)
+        else:
+            return
+        # One that finished its part has met all the others, so it is not missed.
+        if finished and self._wireup.go_on:
+            self._bad_end = self._bad_end or ending
+        else:
+            self._fail(rank, ending)
+
+    def _fail(self, rank: Rank, ending: Ending) -> None:
+        """End the job because a rank has failed, or go on without it."""
+        if self._wireup.go_on and self._ending is None:
+            self._lose(rank, ending)
+        else:
+            self._end(ending)
+            # Ranks that handle the signal may still be waiting for the one that is gone.
+            self._tell_failed(rank, ending)
+
+    def _lose(self, rank: Rank, ending: Ending) -> None:
+        self._losses.append(ending)
+        self._output.announce(f"pygas: {ending.message}; the job goes on without it\n".encode())
+        signal_groups([rank.pid], signal.SIGTERM, signal.SIGCONT)  # what it has left running
+        self._tell_failed(rank, ending)
+        self._wireup.lose(rank.index)
+
+    def _tell_failed(self, rank: Rank, ending: Ending) -> None:
+        frame = failed(rank.index, ending.status, ending.reason)
+        for other in self._ranks:
+            if other.status is None:
+                self._send(other.index, frame)
 
     def _check_waiting(self) -> None:
         """End the job if a rank waits for one that has ended."""
@@ -321,14 +423,17 @@ class _Job:
                 if alive:
                     joined = self._wireup.joined(rank.index)
                     ending = endings.rank_missed(rank.index, self._options.size, joined, alive)
-                    self._end(ending)
+                    self._fail(rank, ending)
                     return
 
     def _read(self, rank: Rank) -> None:
         """Read once from a rank's boot socket and act on what it says."""
         try:
             for kind, payload in rank.channel.frames():
-                self._wireup.handle(rank.index, kind, payload)
+                if kind is Frame.ANSWER:
+                    self._take_answer(rank.index, payload)
+                else:
+                    self._wireup.handle(rank.index, kind, payload)
         except RankAborted as abort:
             self._collect_exits(besides=rank)
             self._end(endings.rank_aborted(rank.index, abort.code, abort.text))
@@ -340,6 +445,15 @@ class _Job:
             rank.hangup = self._hangups
             self._hangups += 1
         self._watch(rank)
+
+    def _take_answer(self, rank: int, payload: bytes) -> None:
+        if len(payload) < ASK.size:
+            raise ProtocolError(f"ANSWER with {len(payload)} bytes")
+        (what,), rest = ASK.unpack_from(payload), payload[ASK.size :]
+        if what == Ask.PULSE and self._watch_pulse is not None:
+            self._watch_pulse.answer(rank, rest, time.monotonic())
+        elif what == Ask.REPORT and self._survey is not None:
+            self._survey.answer(rank, rest)
 
     def _send(self, rank: int, *parts: bytes) -> None:
         self._ranks[rank].channel.send(*parts)

@@ -93,15 +93,20 @@ class Output:
         """
         stdout_streams = [self._stream(rank, False, prompts) for rank in ranks]
         self._stderr_streams = [self._stream(rank, True, prompts) for rank in ranks]
-        if self._files or self._stdout is self._stderr:
-            together = stdout_streams + self._stderr_streams
+        together = stdout_streams + self._stderr_streams
+        if self._files:
+            self._pumps = [
+                Pump("pygas-output", together, self._notify),
+                Pump("pygas-stderr", (), self._notify),  # for what the launcher has to say
+            ]
+        elif self._stdout is self._stderr:
             self._pumps = [Pump("pygas-output", together, self._notify)]
         else:
             self._pumps = [
                 Pump("pygas-stdout", stdout_streams, self._notify),
                 Pump("pygas-stderr", self._stderr_streams, self._notify),
             ]
-        self._stderr_pump = None if self._files else self._pumps[-1]
+        self._stderr_pump = self._pumps[-1]
         for pump in self._pumps:
             pump.start()
 
@@ -140,6 +145,16 @@ class Output:
 
         self._spoken.clear()
         threading.Thread(target=speak, name="pygas-say", daemon=True).start()
+
+    def announce(self, text: bytes) -> None:
+        """Write whole lines to stderr while the job goes on; does not block."""
+
+        def write() -> None:
+            self._screen.note(None, len(text))
+            self._stderr.write(text, self)
+
+        if self._stderr_pump is not None:
+            self._stderr_pump.post(write)
 
     def line_typed(self) -> None:
         """Note that the terminal has moved to a new line because the user ended one."""

@@ -28,7 +28,21 @@ type   name        direction         payload and meaning
                                      may come in another order than the questions.
 6      BYE         rank to launcher  empty. The rank has finished its part properly.
 7      ABORT       rank to launcher  int32 exit code, then UTF-8 text. Ends the whole job.
+8      FAILED      launcher to rank  uint32 rank, int32 status, then UTF-8 text. That rank has ended
+                                     without BYE: with exit code `status`, by signal -`status`, or
+                                     otherwise; the text says it in words. Unasked.
+9      FINISHED    rank to launcher  empty. The rank has come to the end of its program, and goes on
+                                     serving the others.
+10     ENDED       launcher to rank  empty. Every rank has sent FINISHED or has failed. Unasked.
+11     POLICY      rank to launcher  uint32: 1, the job goes on when a rank fails; 0, it is ended.
+12     POLICY_DONE launcher to rank  empty. Answers POLICY: it is so from now on.
+13     ASK         launcher to rank  uint32, an `Ask`: how the rank is, or where its threads
+                                     are. Unasked.
+14     ANSWER      rank to launcher  the same uint32, then, to PULSE, a `PULSE`; to REPORT, text
+                                     (see `pygas.launch.diagnosis`).
 =====  ==========  ================  ========================================================
+
+The answer to GET of a rank that has failed before it sent its address has no blob.
 
 Any other frame (unknown type, too long, wrong length, GET of a rank that does not exist, a second
 PUT) ends the job with an error that names the rank. A program that never says anything is not part
@@ -46,6 +60,11 @@ BOOT_VARIABLE = "PYGAS_BOOT"
 HEADER = struct.Struct("=II")
 RANK = struct.Struct("=I")
 CODE = struct.Struct("=i")
+ASK = struct.Struct("=I")
+#: Activity, which grows with each message; milliseconds for which the rank has only waited.
+PULSE = struct.Struct("=QQ")
+FAILURE = struct.Struct("=Ii")
+MAX_REASON = 80
 MAX_PAYLOAD = 1 << 20
 
 
@@ -59,9 +78,34 @@ class Frame(enum.IntEnum):
     VALUE = 5
     BYE = 6
     ABORT = 7
+    FAILED = 8
+    FINISHED = 9
+    ENDED = 10
+    POLICY = 11
+    POLICY_DONE = 12
+    ASK = 13
+    ANSWER = 14
 
 
-FROM_RANK = frozenset({Frame.PUT, Frame.FENCE, Frame.GET, Frame.BYE, Frame.ABORT})
+class Ask(enum.IntEnum):
+    """What a rank is asked for."""
+
+    PULSE = 0
+    REPORT = 1
+
+
+FROM_RANK = frozenset(
+    {
+        Frame.PUT,
+        Frame.FENCE,
+        Frame.GET,
+        Frame.BYE,
+        Frame.ABORT,
+        Frame.FINISHED,
+        Frame.POLICY,
+        Frame.ANSWER,
+    }
+)
 
 
 class ProtocolError(Exception):
@@ -85,6 +129,11 @@ def boot_fd(value: str) -> int | None:
 def encode(kind: Frame, payload: bytes = b"") -> bytes:
     """Return one whole frame."""
     return HEADER.pack(kind, len(payload)) + payload
+
+
+def failed(rank: int, status: int, reason: str) -> bytes:
+    """Return a FAILED frame."""
+    return encode(Frame.FAILED, FAILURE.pack(rank, status) + reason.encode()[:MAX_REASON])
 
 
 class FrameDecoder:

@@ -8,7 +8,8 @@ event loop is never involved. There is one pump for stdout and one for stderr, s
 blocked does not hold up the other, unless both go to the same place: then there is one for both,
 because only one thread may write to a place.
 
-``_draining`` and ``closed`` are the only attributes shared with the main thread; both are events.
+``_draining``, ``closed`` and ``_posted`` are the only attributes shared with the main thread: two
+events, and a deque, which needs no lock.
 The thread is a daemon: a launcher that has given up on a blocked sink just leaves it.
 """
 
@@ -23,6 +24,7 @@ import socket
 import termios
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from pygas.launch.sink import Stream
@@ -48,11 +50,13 @@ class Pump:
     def __init__(self, name: str, streams: Sequence[Stream], notify: Callable[[], None]) -> None:
         self.closed = threading.Event()
         self._draining = threading.Event()
+        self._posted: deque[Callable[[], None]] = deque()
         self._streams = set(streams)
         self._prompts = [stream for stream in streams if stream.prompt]
         self._notify = notify
         self._drain_end: float | None = None
         self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wake_writer.setblocking(False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
         for stream in self._streams:
@@ -63,20 +67,31 @@ class Pump:
         """Start the thread."""
         self._thread.start()
 
+    def post(self, write: Callable[[], None]) -> None:
+        """Have the thread call a function, between two pieces of output; does not block."""
+        self._posted.append(write)
+        self._wake()
+
     def drain(self) -> None:
         """Carry what the pipes hold now, and a short time later close them; does not block.
 
         To be called when all ranks are gone: whoever still holds a pipe open is not waited for.
         """
         self._draining.set()
-        self._wake_writer.send(b"\0")
+        self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # then a wake-up is on its way
+            self._wake_writer.send(b"\0")
 
     def _run(self) -> None:
         try:
             while self._streams or not self._draining.is_set():
                 for key, _ in self._selector.select(self._patience()):
                     if key.data is None:
-                        self._wake_reader.recv(1)
+                        self._wake_reader.recv(4096)
+                        while self._posted:
+                            self._posted.popleft()()
                     else:
                         self._carry(key.data)
                 now = time.monotonic()

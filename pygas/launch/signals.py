@@ -20,8 +20,9 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-PASSED = (signal.SIGUSR1, signal.SIGUSR2)
-HANDLED = (*ENDING, *PASSED, signal.SIGTSTP, signal.SIGCONT, signal.SIGCHLD)
+PASSED = (signal.SIGUSR2,)
+ASKING = signal.SIGUSR1
+HANDLED = (*ENDING, *PASSED, ASKING, signal.SIGTSTP, signal.SIGCONT, signal.SIGCHLD)
 _NEVER_LEFT_IGNORED = (signal.SIGCONT, signal.SIGCHLD)
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 

@@ -38,8 +38,8 @@ class Screen:
         self._last: Stream | None = None
         self._run = 0
 
-    def note(self, stream: Stream, count: int) -> None:
-        """Record that `count` bytes of a stream are about to be shown."""
+    def note(self, stream: Stream | None, count: int) -> None:
+        """Record that `count` bytes of a stream, or of the launcher itself, will be shown next."""
         with self._lock:
             self._run = self._run + count if stream is self._last else count
             self._last = stream

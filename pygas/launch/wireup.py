@@ -1,4 +1,4 @@
-"""The state of a job's wire-up: addresses, fences, who finished.
+"""The state of a job's wire-up: addresses, fences, who finished, who is lost.
 
 Design notes
 ------------
@@ -6,7 +6,8 @@ A pure state machine: frames go in through `Wireup.handle`, answers go out throu
 given to the constructor. It knows nothing of sockets and processes and never blocks.
 
 ``_fences[r]`` counts the FENCE frames of rank r, ``_done`` the fences that all ranks have reached,
-``_arrived`` the ranks that are past ``_done``. A rank waits if it has sent more FENCE frames than
+``_arrived`` the ranks that are past ``_done``. Ranks that are lost count nowhere: what all have to
+do is done when the others have. A rank waits if it has sent more FENCE frames than
 ``_done``, or has asked for a blob that is not there; `Wireup.waiting_for` tells whom a rank that
 ended left waiting.
 """
@@ -28,7 +29,7 @@ class RankAborted(Exception):
 
 
 class Wireup:
-    """Serve PUT, FENCE, GET, BYE and ABORT of all ranks.
+    """Serve the frames of all ranks.
 
     Parameters
     ----------
@@ -36,6 +37,11 @@ class Wireup:
         Number of ranks.
     send : callable
         ``send(rank, *parts)`` sends one frame, given in parts, to a rank. Must not block.
+
+    Attributes
+    ----------
+    go_on : bool
+        Whether the job goes on when a rank fails; ranks may change it.
     """
 
     def __init__(self, size: int, send: Callable[..., None]) -> None:
@@ -46,7 +52,11 @@ class Wireup:
         self._fences = [0] * size
         self._done = 0
         self._arrived = 0
+        self._serving: set[int] = set()
         self._finished: set[int] = set()
+        self._lost: set[int] = set()
+        self._ended = False
+        self.go_on = False
 
     def joined(self, rank: int) -> bool:
         """Tell whether the rank has sent its address."""
@@ -56,6 +66,20 @@ class Wireup:
         """Tell whether the rank has said BYE."""
         return rank in self._finished
 
+    def lose(self, rank: int) -> None:
+        """Note that a rank has failed: nobody waits for it any more."""
+        if rank in self._lost:
+            return
+        self._lost.add(rank)
+        self._serving.discard(rank)
+        if self._fences[rank] > self._done:
+            self._arrived -= 1
+        if self._blobs[rank] is None:
+            for asker in self._askers.pop(rank, ()):
+                self._send_value(asker, rank, b"")
+        self._complete_fences()
+        self._end_together()
+
     @property
     def anyone_waits(self) -> bool:
         """Whether any rank waits for another one."""
@@ -63,6 +87,8 @@ class Wireup:
 
     def waiting_for(self, rank: int) -> list[int]:
         """Return the ranks that cannot go on before `rank` sends something."""
+        if rank in self._lost:
+            return []
         waiting = set(self._askers.get(rank, ()))
         count = self._fences[rank]
         waiting.update(r for r, fences in enumerate(self._fences) if fences > count)
@@ -88,9 +114,19 @@ class Wireup:
             case Frame.GET:
                 _expect_length(kind, payload, RANK.size)
                 self._get(rank, RANK.unpack(payload)[0])
+            case Frame.FINISHED:
+                _expect_length(kind, payload, 0)
+                self._serving.add(rank)
+                self._end_together()
             case Frame.BYE:
                 _expect_length(kind, payload, 0)
                 self._finished.add(rank)
+                self._serving.discard(rank)
+                self._end_together()
+            case Frame.POLICY:
+                _expect_length(kind, payload, RANK.size)
+                self.go_on = RANK.unpack(payload)[0] != 0
+                self._send(rank, encode(Frame.POLICY_DONE))
             case Frame.ABORT:
                 if len(payload) < CODE.size:
                     _expect_length(kind, payload, CODE.size)
@@ -108,7 +144,9 @@ class Wireup:
         if rank >= self._size:
             raise ProtocolError(f"GET of rank {rank}, there are {self._size}")
         blob = self._blobs[rank]
-        if blob is None:
+        if blob is None and rank in self._lost:
+            self._send_value(asker, rank, b"")
+        elif blob is None:
             self._askers.setdefault(rank, []).append(asker)
         else:
             self._send_value(asker, rank, blob)
@@ -121,12 +159,26 @@ class Wireup:
         self._fences[rank] += 1
         if self._fences[rank] == self._done + 1:
             self._arrived += 1
-        while self._arrived == self._size:
+        if self._arrived == self._size - len(self._lost):
+            self._complete_fences()
+
+    def _complete_fences(self) -> None:
+        living = [rank for rank in range(self._size) if rank not in self._lost]
+        while self._arrived == len(living) > 0:
             self._done += 1
-            self._arrived = sum(fences > self._done for fences in self._fences)
+            self._arrived = sum(self._fences[rank] > self._done for rank in living)
             done = encode(Frame.FENCE_DONE)
-            for other in range(self._size):
-                self._send(other, done)
+            for rank in living:
+                self._send(rank, done)
+
+    def _end_together(self) -> None:
+        """Let the ranks that serve end if there is nobody left who is not through."""
+        if self._ended or not self._serving:
+            return
+        if len(self._serving) + len(self._finished | self._lost) == self._size:
+            self._ended = True
+            for rank in sorted(self._serving):
+                self._send(rank, encode(Frame.ENDED))
 
 
 def _expect_length(kind: Frame, payload: bytes, length: int) -> None:

@@ -155,7 +155,7 @@ uint64_t pg_blocked_patience(void)
 {
     uint64_t seconds = pg.job->config.blocked_s;
 
-    if (pg.job->config.debug != 0 && seconds > 1)
+    if (gas_config_debugs(&pg.job->config, "1") && seconds > 1)
         seconds = 1;
     return seconds > 0 ? seconds * 1000000000u : GAS_FOREVER;
 }
@@ -258,7 +258,7 @@ static void look_again(const sight_t *sights, size_t seen)
 
     for (size_t i = 0; i < seen; i++)
         blocked |= is_blocked(&sights[i]);
-    if (!blocked || (queued == 0 && pg.job->config.debug == 0))
+    if (!blocked || (queued == 0 && !gas_config_debugs(&pg.job->config, "1")))
         return;
     gil = PyGILState_Ensure();
     for (size_t i = 0; i < seen && atomic_load(&pg.phase) == PG_RUNNING; i++)

@@ -14,6 +14,7 @@
 #include "arguments.h"
 #include "cancel.h"
 #include "compat.h"
+#include "failure.h"
 #include "future.h"
 #include "giveback.h"
 #include "request.h"
@@ -202,16 +203,43 @@ void pg_call_abandon(pg_call_t *call)
         pg_call_unref(call);
 }
 
-/* The call, with its slot's reference, has got its reply. Not attached. */
+/* The call, with its slot's reference, has got its reply, or will get none. Not attached. */
 static void arrive(gas_job_t *job, pg_call_t *call)
 {
-    bool failed = call->head.outcome == PG_OUTCOME_ERROR;
-    gas_work_t *notice = pg_completion_finish(&call->arrived, failed);
+    bool failed = call->orphaned || call->head.outcome == PG_OUTCOME_ERROR;
+    gas_work_t *notice;
 
+    if (!call->shared) {
+        gas_event_set(&call->event);
+        pg_call_unref(call);
+        return;
+    }
+    notice = pg_completion_finish(&call->arrived, failed);
     if (notice != NULL && (is_news(call) || notice->run != abandoned_run))
         gas_work_push(job, notice);
     else
         pg_call_unref(call);
+}
+
+void pg_calls_rank_failed(gas_job_t *job, int rank)
+{
+    for (uint32_t i = 0;; i++) {
+        pg_call_t *call = NULL;
+        uint64_t id = 0;
+
+        pthread_mutex_lock(&calls.lock);
+        if (i >= calls.capacity) {
+            pthread_mutex_unlock(&calls.lock);
+            return;
+        }
+        if (calls.slots[i].call != NULL && calls.slots[i].call->owner == rank)
+            id = (uint64_t)calls.slots[i].generation << 32 | i;
+        pthread_mutex_unlock(&calls.lock);
+        if (id != 0 && (call = slot_free(id)) != NULL) {
+            call->orphaned = true;
+            arrive(job, call);
+        }
+    }
 }
 
 /* Not attached. */
@@ -229,14 +257,10 @@ void pg_call_replied(gas_job_t *job, gas_msg_t *msg, void *arg)
     }
     call->head = head;
     call->reply = msg;
-    if (call->shared) {
-        arrive(job, call);
-    } else if (call->forsaken && head.outcome == PG_OUTCOME_RETURNABLE) {
+    if (!call->shared && call->forsaken && head.outcome == PG_OUTCOME_RETURNABLE)
         gas_work_push(job, &call->work);
-    } else {
-        gas_event_set(&call->event);
-        pg_call_unref(call);
-    }
+    else
+        arrive(job, call);
 }
 
 /* Encodes the arguments of a request, with its name in the head if possible. */
@@ -323,7 +347,9 @@ PyObject *pg_call_result(pg_call_t *call, pg_outcome_t *outcome)
     gas_msg_t *msg = call->reply;
     PyObject *value;
 
-    /* At the end of the job (see pg_calls_end()), or in a forked child. */
+    /* That rank has failed; or at the end of the job (see pg_calls_end()), or in a forked child. */
+    if (call->orphaned && atomic_load(&pg.phase) == PG_RUNNING)
+        return pg_raise_rank_failed(call->owner);
     if (msg == NULL || (msg->bulk_count > 0 && atomic_load(&pg.phase) != PG_RUNNING)) {
         pg_require_job();
         return NULL;
@@ -379,12 +405,19 @@ PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *arg
                            pg_outcome_t *outcome)
 {
     PyObject *result = NULL;
+    gas_waiting_t waiting;
+    bool replied = false;
     pg_call_t *call;
 
     if (pg_enter() < 0)
         return NULL;
     call = start(owner, op, object, args, want, false);
-    if (call != NULL && pg_wait_reply(&call->event, GAS_FOREVER, owner) > 0) {
+    if (call != NULL) {
+        gas_waiting_begin(&waiting, "the reply to a call", owner);
+        replied = pg_wait_reply(&call->event, GAS_FOREVER, owner) > 0;
+        gas_waiting_end(pg.job, &waiting);
+    }
+    if (replied) {
         result = pg_call_result(call, outcome);
         pg_call_unref(call);
     } else if (call != NULL) {

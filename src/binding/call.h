@@ -21,7 +21,9 @@ typedef struct pg_call {
     bool forsaken;        /* that one has left; written under the lock of call.c while it is open */
     gas_event_t event;    /* of a call with one waiter: set when reply is there */
     pg_reply_head_t head; /* of the reply, once that has arrived */
-    gas_msg_t *reply; /* the call's, once it has arrived; NULL if it never will: the job is over */
+    gas_msg_t *reply;     /* the call's, once it has arrived; NULL if it never will: the owner has
+                           * failed, or the job is over */
+    bool orphaned;        /* the owner has failed */
     /* Of shared calls: */
     pg_completion_t arrived;  /* the reply is there; failed: with an exception */
     pg_completion_t refused;  /* its owner has said that it is too late to cancel it */
@@ -75,6 +77,10 @@ pg_call_t *pg_call_find(uint64_t id);
 /* The job is over and no handler runs any more: open calls arrive without a reply, and who waits
  * for them gets the exception of pg_require_job(). */
 void pg_calls_end(void);
+
+/* `rank` has failed: open calls to it arrive without a reply, and who waits for them gets
+ * RankFailedError. Not attached, inside a poll. */
+void pg_calls_rank_failed(gas_job_t *job, int rank);
 
 /* True inside pg_calls_end(): what fails now fails because the job is over. */
 bool pg_calls_are_ending(void);

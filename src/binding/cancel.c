@@ -11,6 +11,8 @@
  */
 #include "cancel.h"
 
+#include "failure.h"
+
 #include <pthread.h>
 
 #define BUCKETS 4096u
@@ -139,7 +141,7 @@ int pg_cancel_ask(pg_call_t *call)
     if (status == GAS_OK)
         return 0;
     atomic_store(&call->cancel_asked, false);
-    pg_raise_status(status);
+    pg_raise_transfer(call->owner, status);
     return -1;
 }
 

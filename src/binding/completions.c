@@ -90,6 +90,7 @@ PyDoc_STRVAR(wait_doc,
 static PyObject *Completions_wait(PyObject *self, PyObject *args)
 {
     completions_t *completions = (completions_t *)self;
+    gas_waiting_t waiting;
     bool idle = false;
     uint64_t deadline;
     PyObject *timeout;
@@ -106,7 +107,9 @@ static PyObject *Completions_wait(PyObject *self, PyObject *args)
         return NULL;
     }
     pg_callbacks_catch_up();
+    gas_waiting_begin(&waiting, "Futures (pygas.wait, as_completed or gather)", -1);
     outcome = pg_watch_wait(&completions->set, (size_t)count, on_failure, deadline);
+    gas_waiting_end(pg.job, &waiting);
     atomic_store(&completions->busy, false);
     return outcome < 0 ? NULL : PyBool_FromLong(outcome);
 }

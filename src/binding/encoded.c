@@ -1,6 +1,7 @@
 #include "encoded.h"
 
 #include "compat.h"
+#include "failure.h"
 #include "payload.h"
 #include "wait.h"
 
@@ -90,9 +91,14 @@ PyObject *pg_encode(PyObject *module, PyObject *object)
  * afterwards. */
 static int wait_all(gas_event_t *events, Py_ssize_t count)
 {
-    for (Py_ssize_t i = 0; i < count; i++) {
-        int outcome = pg_wait(&events[i], GAS_FOREVER);
+    gas_waiting_t waiting;
 
+    for (Py_ssize_t i = 0; i < count; i++) {
+        int outcome;
+
+        gas_waiting_begin(&waiting, "a large object to be fetched from here", -1);
+        outcome = pg_wait(&events[i], GAS_FOREVER);
+        gas_waiting_end(pg.job, &waiting);
         if (outcome < 0) {
             PyObject *exception = PyErr_GetRaisedException();
 
@@ -105,10 +111,12 @@ static int wait_all(gas_event_t *events, Py_ssize_t count)
     return 0;
 }
 
-/* Sends to each rank of the tuple; *waiting counts the events that will be set. */
+/* Sends to each rank of the tuple, also if one of them has failed; *waiting counts the events that
+ * will be set. */
 static int post_all(PyObject *ranks, uint64_t tag, pg_payload_t *payload, gas_event_t *events,
                     Py_ssize_t *waiting)
 {
+    PyObject *failure = NULL;
     parcel_head_t head;
 
     memset(&head, 0, sizeof(head)); /* its padding, too */
@@ -119,15 +127,22 @@ static int post_all(PyObject *ranks, uint64_t tag, pg_payload_t *payload, gas_ev
         int sent;
 
         if (rank == -1 && PyErr_Occurred())
-            return -1;
+            break;
         gas_event_init(&events[*waiting]);
         sent = pg_payload_send(payload, (int)rank, GAS_HANDLER_MAILBOX, &head, sizeof(head),
                                &events[*waiting]);
-        if (sent < 0)
-            return -1;
-        *waiting += sent;
+        if (sent >= 0)
+            *waiting += sent;
+        else if (gas_rank_has_failed(pg.job, (int)rank))
+            Py_XSETREF(failure, PyErr_GetRaisedException());
+        else
+            break;
     }
-    return 0;
+    if (failure != NULL && !PyErr_Occurred())
+        PyErr_SetRaisedException(failure);
+    else
+        Py_XDECREF(failure);
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 PyObject *pg_post(PyObject *module, PyObject *args)
@@ -136,6 +151,7 @@ PyObject *pg_post(PyObject *module, PyObject *args)
     unsigned long long tag;
     gas_event_t *events;
     Py_ssize_t waiting = 0;
+    PyObject *pending;
     int failed;
 
     (void)module;
@@ -150,7 +166,12 @@ PyObject *pg_post(PyObject *module, PyObject *args)
         return NULL;
     }
     failed = post_all(ranks, tag, ((encoded_t *)encoded)->payload, events, &waiting) < 0;
+    pending = failed ? PyErr_GetRaisedException() : NULL;
     failed |= wait_all(events, waiting) < 0;
+    if (pending != NULL && !PyErr_Occurred())
+        PyErr_SetRaisedException(pending);
+    else
+        Py_XDECREF(pending);
     pg_leave();
     free(events);
     if (failed)
@@ -158,32 +179,31 @@ PyObject *pg_post(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* Waits for the parcel, probing its source now and then. 0, or -1 with an exception. */
-static int wait_for_parcel(gas_parcel_t *parcel, int probing)
+/* Waits for the parcel, asking its source now and then whether it has finished its program. 0, or
+ * -1 with an exception. */
+static int wait_for_parcel(gas_parcel_t *parcel)
 {
     for (;;) {
         int outcome = pg_wait(&parcel->event, gas_clock_now() + PROBE_NS);
 
         if (outcome != 0)
             return outcome > 0 ? 0 : -1;
-        if (probing)
-            gas_mailbox_probe(pg.job, parcel);
-        else if (gas_mailbox_abandoned(pg.job) >= 0 || gas_barrier_is_awaited(pg.job))
-            return 1; /* somebody waits for this rank, which is ending */
+        gas_mailbox_probe(pg.job, parcel);
     }
 }
 
 PyObject *pg_take(PyObject *module, PyObject *args)
 {
     unsigned long long tag;
-    int source, probing, outcome;
+    int source, outcome;
+    gas_waiting_t waiting;
     gas_parcel_t parcel;
     parcel_head_t head;
     gas_msg_t *msg;
     PyObject *encoded = NULL;
 
     (void)module;
-    if (!PyArg_ParseTuple(args, "Kip:take", &tag, &source, &probing) || pg_require_job() < 0)
+    if (!PyArg_ParseTuple(args, "Ki:take", &tag, &source) || pg_require_job() < 0)
         return NULL;
     if (source < 0 || source >= pg.size)
         return PyErr_Format(PyExc_ValueError, "there is no rank %d in a job of %d", source,
@@ -191,9 +211,13 @@ PyObject *pg_take(PyObject *module, PyObject *args)
     if (pg_enter() < 0)
         return NULL;
     gas_mailbox_expect(pg.job, &parcel, tag, source);
-    outcome = wait_for_parcel(&parcel, probing);
+    gas_waiting_begin(&waiting, "a message of a collective", source);
+    outcome = wait_for_parcel(&parcel);
+    gas_waiting_end(pg.job, &waiting);
     msg = gas_mailbox_cancel(pg.job, &parcel);
-    if (outcome == 0 && msg->header_length == sizeof(head)) {
+    if (outcome == 0 && msg == NULL) {
+        pg_raise_ranks_failed();
+    } else if (outcome == 0 && msg->header_length == sizeof(head)) {
         memcpy(&head, msg->header, sizeof(head));
         encoded = encoded_new(pg_payload_fetch(msg, &head.wire));
     } else if (outcome == 0) {
@@ -202,5 +226,5 @@ PyObject *pg_take(PyObject *module, PyObject *args)
     if (msg != NULL)
         gas_msg_free(pg.job, msg);
     pg_leave();
-    return outcome > 0 ? Py_NewRef(Py_None) : encoded;
+    return encoded;
 }

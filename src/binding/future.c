@@ -129,7 +129,7 @@ static int decode(pg_future_t *future)
         bool cancelled = pg_call_is_cancelled(future->call);
         PyObject *value, *exception = NULL;
 
-        if (future->call->reply == NULL)
+        if (future->call->reply == NULL && !future->call->orphaned)
             atomic_store(&future->retrieved, true); /* the job is over: nothing to complain of */
         value = pg_call_result(future->call, NULL);
         if (value == NULL)
@@ -171,6 +171,7 @@ static int await_settled(pg_future_t *future, uint64_t deadline)
 {
     while (!pg_future_is_settled(future)) {
         pg_completion_t *awaited = &future->settled;
+        gas_waiting_t waiting;
         int outcome;
 
         if (has_arrived(future)) {
@@ -181,8 +182,10 @@ static int await_settled(pg_future_t *future, uint64_t deadline)
         } else if (future->call != NULL) {
             awaited = &future->call->arrived;
         }
+        gas_waiting_begin(&waiting, "a Future", future->call != NULL ? future->call->owner : -1);
         outcome =
             await_completion(awaited, deadline, future->call != NULL ? future->call->owner : -1);
+        gas_waiting_end(pg.job, &waiting);
         if (outcome < 0)
             return -1;
         if (outcome == 0)

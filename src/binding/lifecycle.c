@@ -18,13 +18,17 @@
 #include "call.h"
 #include "cancel.h"
 #include "exports.h"
+#include "failure.h"
 #include "landing.h"
 #include "names.h"
 #include "ping.h"
 #include "request.h"
+#include "stacks.h"
+#include "wait.h"
 
 #include <unistd.h>
 
+#define MEET_LOOK_NS 200000000u /* between two looks for ranks that wait for this one in vain */
 #define LEAVE_NS (3 * (uint64_t)GAS_WAIT_SIGNALS)
 
 /* A signal came while the job was starting, detached, in the thread that starts it. */
@@ -54,6 +58,8 @@ static gas_status_t open_job(const char *spec)
     gas_job_params_t params = {
         .conduit = gas_conduit_default(),
         .kick = pg_attend_kick,
+        .failed = pg_rank_failed,
+        .stacks = pg_stacks,
         .idle = pg_landing_idle,
         .interrupt = start_interrupted,
     };
@@ -111,6 +117,12 @@ PyObject *pg_start(PyObject *module, PyObject *spec)
     Py_RETURN_NONE;
 }
 
+/* True if another rank waits in a collective that this one, which is ending, has not entered. */
+static bool is_awaited(void)
+{
+    return gas_mailbox_abandoned(pg.job) >= 0 || gas_barrier_is_awaited(pg.job);
+}
+
 /* True once no other thread is using the job; gives them a while to leave. */
 static bool users_have_left(void)
 {
@@ -123,6 +135,28 @@ static bool users_have_left(void)
         Py_END_ALLOW_THREADS
     }
     return atomic_load(&pg.users) == 0;
+}
+
+PyObject *pg_meet(PyObject *module, PyObject *unused)
+{
+    gas_waiting_t waiting;
+    gas_status_t status;
+    int outcome = 0;
+
+    (void)module;
+    (void)unused;
+    if (pg_enter() < 0)
+        return NULL;
+    gas_waiting_begin(&waiting, "all ranks to finish their programs", -1);
+    gas_mailbox_set_ending(pg.job);
+    status = gas_job_finish(pg.job);
+    while (status == GAS_OK && outcome == 0 && !is_awaited())
+        outcome = pg_wait(&pg.job->ended, gas_clock_now() + MEET_LOOK_NS);
+    gas_waiting_end(pg.job, &waiting);
+    pg_leave();
+    if (status != GAS_OK)
+        return pg_raise_status(status);
+    return outcome < 0 ? NULL : PyBool_FromLong(outcome);
 }
 
 PyObject *pg_finish(PyObject *module, PyObject *proper)

@@ -6,6 +6,7 @@
 #include "state.h"
 
 PyObject *pg_start(PyObject *module, PyObject *spec);
+PyObject *pg_meet(PyObject *module, PyObject *unused);
 PyObject *pg_finish(PyObject *module, PyObject *proper);
 PyObject *pg_after_fork(PyObject *module, PyObject *unused);
 PyObject *pg_phase_name(PyObject *module, PyObject *unused);

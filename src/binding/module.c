@@ -3,6 +3,7 @@
 #include "deferred.h"
 #include "encoded.h"
 #include "exports.h"
+#include "failure.h"
 #include "giveback.h"
 #include "landing.h"
 #include "lifecycle.h"
@@ -25,16 +26,6 @@ static PyObject *pg_size(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     return PyLong_FromLong(pg.size);
-}
-
-static PyObject *pg_set_ending(PyObject *module, PyObject *unused)
-{
-    (void)module;
-    (void)unused;
-    if (pg_require_job() < 0)
-        return NULL;
-    gas_mailbox_set_ending(pg.job);
-    Py_RETURN_NONE;
 }
 
 static PyObject *pg_config(PyObject *module, PyObject *unused)
@@ -112,14 +103,23 @@ static PyMethodDef methods[] = {
      DOC("post($module, ranks, tag, encoded, /)",
          "Send to the mailboxes of a tuple of ranks; wait until its memory is free again.")},
     {"take", pg_take, METH_VARARGS,
-     DOC("take($module, tag, source, probing, /)",
+     DOC("take($module, tag, source, /)",
          "Wait for the message `tag` of rank `source`; return it as an Encoded.\n\n"
-         "If `probing`, ask the source now and then whether it has finished its program, and let "
+         "Asks the source now and then whether it has finished its program, and lets it know that "
          "it\n"
-         "know that it is waited for. Otherwise return None when another rank waits for this "
-         "one.")},
-    {"set_ending", pg_set_ending, METH_NOARGS,
-     DOC("set_ending($module, /)", "This rank has finished its program.")},
+         "is waited for.")},
+    {"meet", pg_meet, METH_NOARGS,
+     DOC("meet($module, /)",
+         "This rank has finished its program: serve requests until all others have, or have "
+         "failed.\n"
+         "False when another rank waits for this one in a collective that it has not entered.")},
+    {"failed_ranks", pg_failed_ranks, METH_NOARGS,
+     DOC("failed_ranks($module, /)",
+         "The ranks that are known to have failed: a list of (rank, status, reason).")},
+    {"require_all", pg_require_all, METH_NOARGS,
+     DOC("require_all($module, /)", "Raise RankFailedError if any rank is known to have failed.")},
+    {"set_policy", pg_set_policy, METH_O,
+     DOC("set_policy($module, go_on, /)", "Have the job go on when a rank fails, or be ended.")},
     {"owner", pg_proxy_owner, METH_O,
      DOC("owner($module, proxy, /)", "The rank on which the object of a Proxy lives.")},
     {"is_local", pg_proxy_is_local, METH_O,

@@ -1,6 +1,7 @@
 #include "payload.h"
 
 #include "codec.h"
+#include "failure.h"
 #include "landing.h"
 #include "wait.h"
 
@@ -253,7 +254,7 @@ static int send_bulk(pg_payload_t *payload, int destination, gas_am_t *am, bool 
         return 1;
     pg_payload_unref(payload);
     free(held);
-    pg_raise_status(status);
+    pg_raise_transfer(destination, status);
     return -1;
 }
 
@@ -274,7 +275,7 @@ int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, co
         status = gas_am_send(pg.job, destination, &am, NULL, NULL);
         if (status == GAS_OK)
             return 0;
-        pg_raise_status(status);
+        pg_raise_transfer(destination, status);
         return -1;
     }
     if (payload->count > 0)
@@ -305,6 +306,7 @@ static void landed(void *arg, gas_status_t status)
 static int fetch_bulk(gas_msg_t *msg, PyObject *memory)
 {
     fetch_t fetch = {GAS_EVENT_INIT, GAS_OK};
+    gas_waiting_t waiting;
     void **at = calloc(msg->bulk_count, sizeof(*at));
     uint64_t total = 0;
     gas_status_t status;
@@ -329,14 +331,19 @@ static int fetch_bulk(gas_msg_t *msg, PyObject *memory)
         Py_BEGIN_ALLOW_THREADS status = gas_msg_receive(pg.job, msg, at, landed, &fetch);
         Py_END_ALLOW_THREADS if (status == GAS_OK)
         {
+            gas_waiting_begin(&waiting, "a large object", msg->source);
             pg_wait_landing(&fetch.event);
+            gas_waiting_end(pg.job, &waiting);
             status = fetch.status;
+            if (status != GAS_OK) /* noted by the thread that polled */
+                gas_error(status, "a buffer of rank %d could not be received: %s", msg->source,
+                          gas_status_name(status));
         }
     }
     free(at);
     if (status == GAS_OK)
         return 0;
-    pg_raise_status(status);
+    pg_raise_transfer(msg->source, status);
     return -1;
 }
 

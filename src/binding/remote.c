@@ -1,6 +1,7 @@
 #include "remote.h"
 
 #include "call.h"
+#include "failure.h"
 #include "future.h"
 #include "payload.h"
 #include "proxy.h"
@@ -218,6 +219,7 @@ PyObject *pg_barrier(PyObject *module, PyObject *unused)
     static gas_event_t event;
     static atomic_bool busy, unfinished;
     gas_status_t status = GAS_OK;
+    gas_waiting_t waiting;
     bool idle = false;
     int outcome;
 
@@ -236,7 +238,9 @@ PyObject *pg_barrier(PyObject *module, PyObject *unused)
         gas_event_init(&event);
         status = gas_barrier_enter(pg.job, &event);
     }
+    gas_waiting_begin(&waiting, "the barrier", -1);
     outcome = status == GAS_OK ? pg_wait(&event, GAS_FOREVER) : -1;
+    gas_waiting_end(pg.job, &waiting);
     if (outcome > 0)
         status = gas_barrier_status(pg.job);
     if (outcome > 0 || status != GAS_OK)
@@ -245,6 +249,8 @@ PyObject *pg_barrier(PyObject *module, PyObject *unused)
     if (outcome > 0 && status == GAS_OK && pg_settle() < 0)
         outcome = -1;
     pg_leave();
+    if (status == GAS_ERR_RANK_FAILED)
+        return pg_raise_ranks_failed();
     if (status != GAS_OK)
         return pg_raise_status(status);
     return outcome > 0 ? Py_NewRef(Py_None) : NULL;

@@ -86,6 +86,10 @@ static int reply_object(int destination, uint64_t call, pg_outcome_t outcome, Py
         return -1;
     sent = send_reply(destination, call, outcome, payload);
     pg_payload_unref(payload);
+    if (sent < 0 && gas_rank_has_failed(pg.job, destination)) {
+        PyErr_Clear(); /* nobody waits for it */
+        sent = 0;
+    }
     return sent;
 }
 
@@ -299,8 +303,9 @@ static void request_run(gas_work_t *work)
     running_depth = work->depth + 1;
     running_for = (pg_caller_t){request->msg->source, request->head.thread};
     pg_running_begin(&request->running, &request->head, request->msg->source);
-    /* Else it was cancelled, or the queue is being cleared. */
-    if (pg_cancellable_start(&request->cancellable) && atomic_load(&pg.phase) == PG_RUNNING)
+    /* Else it was cancelled, or the queue is being cleared, or nobody waits for it any more. */
+    if (pg_cancellable_start(&request->cancellable) && atomic_load(&pg.phase) == PG_RUNNING &&
+        !gas_rank_has_failed(pg.job, request->msg->source))
         serve_apart(request);
     pg_running_end(&request->running);
     running_depth = depth;

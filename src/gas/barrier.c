@@ -54,6 +54,11 @@ gas_status_t gas_barrier_enter(gas_job_t *job, gas_event_t *event)
     gas_status_t status = GAS_OK;
 
     gas_job_lock(job);
+    status = gas_failure_check(job);
+    if (status != GAS_OK) {
+        gas_job_unlock(job);
+        return status;
+    }
     if (barrier->event != NULL) {
         status = gas_error(GAS_BUSY, "another thread of this rank is in the barrier");
     } else {
@@ -78,7 +83,7 @@ gas_status_t gas_barrier_status(gas_job_t *job)
     gas_job_lock(job);
     status = job->barrier.status;
     gas_job_unlock(job);
-    return status;
+    return status == GAS_ERR_RANK_FAILED ? gas_failure_check(job) : status;
 }
 
 bool gas_barrier_is_awaited(gas_job_t *job)
@@ -86,11 +91,22 @@ bool gas_barrier_is_awaited(gas_job_t *job)
     bool awaited = false;
 
     gas_job_lock(job);
+    if (gas_failure_count(job) > 0) { /* then nobody waits in one */
+        gas_job_unlock(job);
+        return false;
+    }
     for (unsigned round = 0; round < GAS_BARRIER_ROUNDS; round++)
         if (job->barrier.arrived[round] > job->barrier.entered)
             awaited = true;
     gas_job_unlock(job);
     return awaited;
+}
+
+void gas_barrier_peer_failed(gas_job_t *job, int rank)
+{
+    (void)rank;
+    if (job->barrier.event != NULL)
+        finish(&job->barrier, GAS_ERR_RANK_FAILED);
 }
 
 void gas_barrier_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)

@@ -34,7 +34,8 @@ void gas_barrier_init(gas_barrier_t *barrier);
 
 /*
  * Collective. Enters the barrier; `event`, which must stay alive until then, is set when every rank
- * has entered it. Does not block. GAS_BUSY if another thread of this rank is in a barrier.
+ * has entered it, or one has failed. Does not block. GAS_BUSY if another thread of this rank is in
+ * a barrier; GAS_ERR_RANK_FAILED if a rank has failed.
  */
 gas_status_t gas_barrier_enter(gas_job_t *job, gas_event_t *event);
 
@@ -43,6 +44,10 @@ gas_status_t gas_barrier_status(gas_job_t *job);
 
 /* Any thread: true if a peer is in a barrier that this rank has not entered. */
 bool gas_barrier_is_awaited(gas_job_t *job);
+
+/* Internal, under the conduit lock: ends the barrier that is under way, as `rank` has failed. From
+ * then on there is none: entering one is GAS_ERR_RANK_FAILED. */
+void gas_barrier_peer_failed(gas_job_t *job, int rank);
 
 /* The handler of the barrier's messages. */
 void gas_barrier_arrived(gas_job_t *job, gas_msg_t *msg, void *arg);

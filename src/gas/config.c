@@ -141,3 +141,20 @@ int gas_config_is_preset(const gas_config_t *config, const char *name)
     }
     return 0;
 }
+
+bool gas_config_debugs(const gas_config_t *config, const char *word)
+{
+    size_t length = strlen(word);
+    const char *at = config->debug;
+
+    while (*at != '\0') {
+        size_t span;
+
+        at += strspn(at, " ,");
+        span = strcspn(at, " ,");
+        if (span == length && memcmp(at, word, length) == 0)
+            return true;
+        at += span;
+    }
+    return false;
+}

@@ -7,6 +7,7 @@
 
 #include "status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,5 +42,8 @@ size_t gas_config_count(void);
 
 /* Row `index` of the table with the value of `config`; index < gas_config_count(). */
 void gas_config_row(const gas_config_t *config, size_t index, gas_config_row_t *row);
+
+/* True if `word` is among those that PYGAS_DEBUG lists. */
+bool gas_config_debugs(const gas_config_t *config, const char *word);
 
 #endif

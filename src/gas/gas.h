@@ -8,7 +8,9 @@
  *   gas_work_*()       work for the layer above    work.h
  *   gas_barrier_*()    the barrier         barrier.h
  *   gas_mailbox_*()    messages by tag     mailbox.h
- *   gas_pool_*()      landing memory    pool.h
+ *   gas_failure_*()    ranks that failed   failure.h
+ *   gas_waiting_*()    who waits for what  waiting.h
+ *   gas_pool_*()       landing memory      pool.h
  *   gas_segment_*(), gas_put(), gas_get(), gas_atomic()    one-sided    segment.h, atomic.h
  */
 #ifndef GAS_GAS_H
@@ -21,6 +23,7 @@
 #include "conduit/conduit.h"
 #include "config.h"
 #include "event.h"
+#include "failure.h"
 #include "job.h"
 #include "mailbox.h"
 #include "message.h"
@@ -29,6 +32,7 @@
 #include "status.h"
 #include "wait.h"
 #include "waiter.h"
+#include "waiting.h"
 #include "work.h"
 
 #endif

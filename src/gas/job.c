@@ -35,7 +35,8 @@ static void deliver(void *arg, const gas_arrival_t *arrival)
     gas_msg_t *msg = NULL;
 
     if (!atomic_load_explicit(&job->closed, memory_order_relaxed) && number < GAS_HANDLER_MAX &&
-        job->handlers[number].run != NULL && (!packed || arrival->bulk_count == 0)) {
+        !gas_rank_has_failed(job, arrival->source) && job->handlers[number].run != NULL &&
+        (!packed || arrival->bulk_count == 0)) {
         handler = &job->handlers[number];
         msg = gas_msg_create(arrival);
     }
@@ -43,6 +44,10 @@ static void deliver(void *arg, const gas_arrival_t *arrival)
         free(msg);
         msg = NULL;
     }
+    if (number != GAS_HANDLER_PROBE)
+        atomic_store_explicit(&job->activity,
+                              atomic_load_explicit(&job->activity, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
     if (msg != NULL) {
         handler->run(job, msg, handler->arg);
         return;
@@ -54,6 +59,55 @@ static void deliver(void *arg, const gas_arrival_t *arrival)
         job->conduit->ops->bulk_reject(job->conduit, &bulk);
     }
 }
+
+/* ---- what the boot has to say ---- */
+
+static void rank_failed(void *arg, int rank, int status, const char *reason)
+{
+    gas_failure_report(arg, rank, status, reason);
+}
+
+static void all_ended(void *arg)
+{
+    gas_job_t *job = arg;
+
+    gas_event_set(&job->ended);
+}
+
+static void answer_pulse(gas_job_t *job)
+{
+    gas_pulse_t pulse = {.activity = atomic_load(&job->activity),
+                         .waiting = gas_waiting_time(job) / 1000000u};
+
+    job->boot->ops->answer(job->boot, GAS_ASK_PULSE, &pulse, sizeof(pulse));
+}
+
+static void answer_report(gas_job_t *job)
+{
+    char *text = malloc(GAS_ANSWER_MAX);
+    size_t length;
+
+    if (text == NULL)
+        return;
+    length = gas_waiting_list(job, text, GAS_ANSWER_MAX);
+    if (job->stacks != NULL)
+        length += job->stacks(text + length, GAS_ANSWER_MAX - length);
+    job->boot->ops->answer(job->boot, GAS_ASK_REPORT, text, length);
+    free(text);
+}
+
+static void asked(void *arg, uint32_t what)
+{
+    if (what == GAS_ASK_PULSE)
+        answer_pulse(arg);
+    else if (what == GAS_ASK_REPORT)
+        answer_report(arg);
+}
+
+static const gas_boot_events_t boot_events = {
+    .rank_failed = rank_failed, .asked = asked, .ended = all_ended};
+
+/* ---- start and end ---- */
 
 static void lock_init(pthread_mutex_t *lock)
 {
@@ -74,10 +128,16 @@ static gas_status_t open_conduit(gas_job_t *job, const gas_job_params_t *params)
         .deliver_arg = job,
     };
     gas_status_t status = params->conduit->create(&conduit, &job->conduit);
+    gas_waiting_t waiting;
 
     if (status != GAS_OK)
         return status;
+    gas_waiting_begin(&waiting, "all ranks to start the job", -1);
+    pthread_mutex_lock(&job->progress.lock);
+    gas_waiting_sleeps_locked(job);
+    pthread_mutex_unlock(&job->progress.lock);
     status = job->boot->ops->fence(job->boot, params->interrupt, params->interrupt_arg);
+    gas_waiting_end(job, &waiting);
     if (status != GAS_OK)
         job->conduit->ops->destroy(job->conduit);
     return status;
@@ -96,6 +156,10 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     job->kick = params->kick;
     job->idle = params->idle;
     job->kick_arg = params->kick_arg;
+    job->failed = params->failed;
+    job->failed_arg = params->failed_arg;
+    job->stacks = params->stacks;
+    gas_event_init(&job->ended);
     memcpy(job->handlers, params->handlers, sizeof(job->handlers));
     job->handlers[GAS_HANDLER_BARRIER] = (gas_handler_t){gas_barrier_arrived, NULL};
     job->handlers[GAS_HANDLER_MAILBOX] = (gas_handler_t){gas_mailbox_arrived, NULL};
@@ -111,20 +175,34 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     status = gas_config_read(&job->config);
     if (status == GAS_OK)
         status = gas_segment_init(job);
+    if (status == GAS_OK)
+        status = gas_failure_init(job);
     if (status != GAS_OK)
         goto err_job;
+    status = gas_progress_init(job);
+    if (status != GAS_OK)
+        goto err_failure;
+    job->boot->ops->listen(job->boot, &boot_events, job);
     status = open_conduit(job, params);
     if (status != GAS_OK)
-        goto err_job;
+        goto err_progress;
     status = gas_progress_start(job);
     if (status != GAS_OK)
         goto err_conduit;
+    gas_job_lock(job);
+    gas_failure_handle(job); /* of ranks that failed before all had come this far */
+    gas_job_unlock(job);
     *out = job;
     return GAS_OK;
 
 err_conduit:
     gas_segment_fini(job); /* a peer may have asked already */
     job->conduit->ops->destroy(job->conduit);
+err_progress:
+    job->boot->ops->listen(job->boot, NULL, NULL);
+    gas_progress_fini(job);
+err_failure:
+    gas_failure_fini(job);
 err_job:
     gas_workq_fini(&job->workq);
     pthread_mutex_destroy(&job->lock);
@@ -154,10 +232,13 @@ void gas_job_stop(gas_job_t *job)
         if (left > 0)
             gas_wait(job, NULL, gas_clock_now() + STOP_LOOK_NS, 0);
     } while (left > 0 && gas_clock_left(deadline) > 0);
+    job->boot->ops->listen(job->boot, NULL, NULL);
     gas_progress_stop(job);
+    gas_progress_fini(job);
     gas_mailbox_fini(job);
     gas_segment_fini(job);
     job->conduit->ops->destroy(job->conduit);
+    gas_failure_fini(job);
     gas_workq_fini(&job->workq);
     pthread_mutex_destroy(&job->lock);
     job->boot->ops->destroy(job->boot);
@@ -166,7 +247,12 @@ void gas_job_stop(gas_job_t *job)
 
 void gas_job_rouse(gas_job_t *job)
 {
-    gas_waiter_wake(&job->progress.self);
+    gas_progress_rouse(job);
+}
+
+gas_status_t gas_job_finish(gas_job_t *job)
+{
+    return job->boot->ops->finished(job->boot);
 }
 
 gas_status_t gas_job_bye(gas_job_t *job)
@@ -219,7 +305,10 @@ gas_status_t gas_am_send(gas_job_t *job, int destination, const gas_am_t *am, ga
         return gas_error(GAS_ERR_INVALID, "there is no rank %d in a job of %d", destination,
                          gas_job_size(job));
     gas_job_lock(job);
-    status = send_locked(job, destination, am, done, arg);
+    if (gas_rank_has_failed(job, destination))
+        status = gas_failure_error(job, destination);
+    else
+        status = send_locked(job, destination, am, done, arg);
     gas_job_note_backlog(job);
     if (am->bulk_count > 0 || atomic_load_explicit(&job->backlog, memory_order_relaxed) > 0)
         gas_progress_unsettled(job);

@@ -10,6 +10,8 @@
 #include "boot/boot.h"
 #include "conduit/conduit.h"
 #include "config.h"
+#include "event.h"
+#include "failure.h"
 #include "mailbox.h"
 #include "message.h"
 #include "progress.h"
@@ -45,13 +47,24 @@ typedef void (*gas_kick_fn)(void *arg, uint64_t age);
  * Must not block, poll or send. Returns for how many nanoseconds it may sleep at most. */
 typedef uint64_t (*gas_idle_fn)(void *arg);
 
+/* `rank` has failed: nothing comes from it any more, and nothing can be sent to it. Runs like a
+ * handler: must not block, poll, or touch what only the layer above's own threads may. */
+typedef void (*gas_failed_fn)(gas_job_t *job, int rank, void *arg);
+
+/* Writes where the layer above's threads are, for people, at most `size` bytes; returns how many.
+ * Called from a thread of the boot's, at any time between start and stop; may take seconds. */
+typedef size_t (*gas_stacks_fn)(char *text, size_t size);
+
 typedef struct gas_job_params {
     gas_boot_t *boot; /* becomes the job's, also if starting it fails */
     const gas_conduit_ops_t *conduit;
     gas_handler_t handlers[GAS_HANDLER_MAX]; /* from GAS_HANDLER_USER on */
     gas_kick_fn kick;
     void *kick_arg;
-    gas_idle_fn idle;           /* may be NULL; gets kick_arg */
+    gas_idle_fn idle;     /* may be NULL; gets kick_arg */
+    gas_failed_fn failed; /* may be NULL */
+    void *failed_arg;
+    gas_stacks_fn stacks;       /* may be NULL */
     gas_interrupt_fn interrupt; /* see boot.h; may be NULL */
     void *interrupt_arg;
 } gas_job_params_t;
@@ -64,8 +77,12 @@ struct gas_job {
     gas_kick_fn kick;
     gas_idle_fn idle;
     void *kick_arg;
-    pthread_mutex_t lock;  /* the conduit lock; recursive, as handlers send */
-    atomic_size_t backlog; /* of the conduit, at the last look */
+    gas_failed_fn failed;
+    void *failed_arg;
+    gas_stacks_fn stacks;
+    atomic_uint_least64_t activity; /* messages that have arrived, but for probes */
+    pthread_mutex_t lock;           /* the conduit lock; recursive, as handlers send */
+    atomic_size_t backlog;          /* of the conduit, at the last look */
     atomic_size_t dropped; /* messages that named no handler, found no memory or came too late */
     atomic_bool closed;    /* what arrives is dropped */
     gas_workq_t workq;
@@ -73,6 +90,8 @@ struct gas_job {
     gas_barrier_t barrier;
     gas_mailbox_t mailbox;
     gas_segment_t segment;
+    gas_failure_t failure;
+    gas_event_t ended; /* set when every rank has finished, or has failed; for gas_job_finish() */
 };
 
 /*
@@ -99,6 +118,12 @@ void gas_job_stop(gas_job_t *job);
 /* The upper layer has something new to do in its idle(): sees to it that it is called soon. Any
  * thread, also inside handlers; cheap if the progress thread is awake. */
 void gas_job_rouse(gas_job_t *job);
+
+/*
+ * Say that this rank has finished its program and goes on serving the others: `ended` of the job is
+ * set when all ranks have, or have failed; one thread may wait for it. Does not wait.
+ */
+gas_status_t gas_job_finish(gas_job_t *job);
 
 /* Tell the launcher that the end of this process is a proper one. */
 gas_status_t gas_job_bye(gas_job_t *job);

@@ -77,7 +77,7 @@ void gas_mailbox_expect(gas_job_t *job, gas_parcel_t *parcel, uint64_t tag, int 
     gas_event_init(&parcel->event);
     gas_job_lock(job);
     parcel->msg = take_early(mailbox, tag, source);
-    if (parcel->msg != NULL) {
+    if (parcel->msg != NULL || gas_failure_count(job) > 0) {
         gas_event_set(&parcel->event);
     } else {
         parcel->next = mailbox->wanted;
@@ -99,6 +99,20 @@ gas_msg_t *gas_mailbox_cancel(gas_job_t *job, gas_parcel_t *parcel)
     }
     gas_job_unlock(job);
     return parcel->msg;
+}
+
+void gas_mailbox_peer_failed(gas_job_t *job, int rank)
+{
+    gas_parcel_t *parcel = job->mailbox.wanted;
+
+    (void)rank;
+    job->mailbox.wanted = NULL;
+    while (parcel != NULL) {
+        gas_parcel_t *next = parcel->next;
+
+        gas_event_set(&parcel->event);
+        parcel = next;
+    }
 }
 
 void gas_mailbox_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
@@ -174,5 +188,6 @@ void gas_mailbox_set_ending(gas_job_t *job)
 
 int gas_mailbox_abandoned(gas_job_t *job)
 {
-    return atomic_load(&job->mailbox.abandoned) - 1;
+    /* After a failure nobody waits in vain. */
+    return gas_failure_count(job) > 0 ? -1 : atomic_load(&job->mailbox.abandoned) - 1;
 }

@@ -23,8 +23,8 @@ typedef struct gas_parcel gas_parcel_t;
 struct gas_parcel {
     uint64_t tag;
     int source;
-    gas_event_t event; /* set when msg is there */
-    gas_msg_t *msg;
+    gas_event_t event;  /* set when msg is there, or will not come */
+    gas_msg_t *msg;     /* NULL if it will not come: a rank has failed */
     gas_parcel_t *next; /* guarded by the conduit lock, as all of the mailbox */
 };
 
@@ -41,7 +41,11 @@ void gas_mailbox_init(gas_mailbox_t *mailbox);
 /* Frees what nobody took. Before the conduit is closed. */
 void gas_mailbox_fini(gas_job_t *job);
 
-/* Begins to wait for the message `tag` of `source`. At most one parcel for a tag and source. */
+/*
+ * Begins to wait for the message `tag` of `source`. At most one parcel for a tag and source.
+ * Parcels belong to collectives of all ranks: when any rank has failed, no message comes that is
+ * not there already, since its source may be waiting for the one that failed.
+ */
 void gas_mailbox_expect(gas_job_t *job, gas_parcel_t *parcel, uint64_t tag, int source);
 
 /* Stops waiting. Returns the message if it came after all (the caller's to free), else NULL. */
@@ -55,6 +59,9 @@ void gas_mailbox_set_ending(gas_job_t *job);
 
 /* The rank that waits in vain for this one, which is ending; -1 if there is none. */
 int gas_mailbox_abandoned(gas_job_t *job);
+
+/* Internal, under the conduit lock: what is waited for will not come, as `rank` has failed. */
+void gas_mailbox_peer_failed(gas_job_t *job, int rank);
 
 /* Handlers. */
 void gas_mailbox_arrived(gas_job_t *job, gas_msg_t *msg, void *arg);

@@ -144,6 +144,7 @@ gas_status_t gas_msg_receive(gas_job_t *job, gas_msg_t *msg, void *const *landin
 {
     gas_conduit_t *conduit = job->conduit;
     landing_t *state;
+    bool gone; /* its sender is */
 
     if (msg->packed) {
         copy_packed(msg, landing);
@@ -160,10 +161,13 @@ gas_status_t gas_msg_receive(gas_job_t *job, gas_msg_t *msg, void *const *landin
     state->done = done;
     state->arg = arg;
     gas_job_lock(job);
+    gone = gas_rank_has_failed(job, msg->source);
     for (uint32_t i = 0; i < msg->bulk_count; i++) {
-        gas_status_t status = conduit->ops->bulk_receive(conduit, &msg->bulk[i], landing[i],
-                                                         landing_part_over, state);
+        gas_status_t status = GAS_ERR_RANK_FAILED;
 
+        if (!gone)
+            status = conduit->ops->bulk_receive(conduit, &msg->bulk[i], landing[i],
+                                                landing_part_over, state);
         if (status != GAS_OK)
             landing_part_over(state, status);
     }

@@ -316,6 +316,23 @@ static gas_status_t do_directly(gas_op_t *op, char *at)
     return GAS_OK;
 }
 
+void gas_ops_peer_failed(gas_job_t *job, int rank)
+{
+    gas_op_t *op = job->segment.ops.head;
+
+    /* What the conduit had of them it has ended already, so only answers are missing. `done` may
+     * begin and end others: so from the start again. */
+    while (op != NULL) {
+        if (op->kind == GAS_OP_FLUSH || op->rank != rank) {
+            op = op->next;
+            continue;
+        }
+        op->status = GAS_ERR_RANK_FAILED;
+        op_over(op);
+        op = job->segment.ops.head;
+    }
+}
+
 void gas_op_connected(gas_job_t *job, int rank, gas_status_t failure)
 {
     gas_peer_t *peer = &job->segment.peers[rank];

@@ -70,6 +70,9 @@ gas_status_t gas_op_begin(gas_job_t *job, const gas_op_t *op);
 /* Under the conduit lock: the key of `rank` is there, or (`status`) will not come. */
 void gas_op_connected(gas_job_t *job, int rank, gas_status_t status);
 
+/* Under the conduit lock: `rank` has failed; ends the operations that wait for it. */
+void gas_ops_peer_failed(gas_job_t *job, int rank);
+
 /* Frees everything without calling `done`. */
 void gas_ops_fini(gas_job_t *job);
 

@@ -53,9 +53,16 @@ unsigned gas_progress_poll(gas_job_t *job)
     if (pthread_mutex_trylock(&job->lock) != 0)
         return 0;
     done = job->conduit->ops->poll(job->conduit);
+    if (atomic_load_explicit(&job->failure.pending, memory_order_relaxed))
+        gas_failure_handle(job);
     gas_job_note_backlog(job);
     pthread_mutex_unlock(&job->lock);
     return done;
+}
+
+void gas_progress_rouse(gas_job_t *job)
+{
+    gas_waiter_wake(&job->progress.self);
 }
 
 static bool has_watch(gas_progress_t *progress, const gas_waiter_t *waiter)
@@ -163,7 +170,7 @@ static void nap(gas_job_t *job, gas_waiter_t *self, unsigned *seen, unsigned *bu
 
         timeout = timeout < limit ? timeout : limit;
     }
-    if (atomic_load(&job->backlog) > 0) {
+    if (atomic_load(&job->backlog) > 0 || atomic_load(&job->failure.pending)) {
         /* Too short to be woken from, so that senders need not. */
         gas_waiter_retract(self);
         gas_waiter_sleep(self, timeout < BACKLOG_NS ? timeout : BACKLOG_NS);
@@ -198,12 +205,10 @@ static void *progress_main(void *arg)
     return NULL;
 }
 
-gas_status_t gas_progress_start(gas_job_t *job)
+gas_status_t gas_progress_init(gas_job_t *job)
 {
     gas_progress_t *progress = &job->progress;
-    sigset_t all, before;
     gas_status_t status;
-    int error;
 
     memset(progress, 0, sizeof(*progress));
     status = gas_waiter_init(&progress->self);
@@ -212,16 +217,22 @@ gas_status_t gas_progress_start(gas_job_t *job)
     pthread_mutex_init(&progress->lock, NULL);
     progress->watch = &progress->self;
     atomic_store(&progress->yield_ns, job->config.yield_us * 1000u);
+    return GAS_OK;
+}
+
+gas_status_t gas_progress_start(gas_job_t *job)
+{
+    gas_progress_t *progress = &job->progress;
+    sigset_t all, before;
+    int error;
+
     /* Signals are for the program's own threads. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     error = pthread_create(&progress->thread, NULL, progress_main, job);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error != 0) {
-        pthread_mutex_destroy(&progress->lock);
-        gas_waiter_fini(&progress->self);
+    if (error != 0)
         return gas_error(GAS_ERR_IO, "cannot start the progress thread: %s", strerror(error));
-    }
     return GAS_OK;
 }
 
@@ -232,6 +243,12 @@ void gas_progress_stop(gas_job_t *job)
     atomic_store(&progress->stopping, true);
     gas_waiter_wake(&progress->self);
     pthread_join(progress->thread, NULL);
+}
+
+void gas_progress_fini(gas_job_t *job)
+{
+    gas_progress_t *progress = &job->progress;
+
     while (progress->idle != NULL) {
         gas_waiter_t *waiter = progress->idle;
 

@@ -9,6 +9,7 @@
 
 #include "status.h"
 #include "waiter.h"
+#include "waiting.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,6 +23,7 @@ typedef struct gas_progress {
     pthread_mutex_t lock;          /* a leaf; see the lock order in progress.c */
     gas_waiter_t *waiters;         /* threads in the third phase of gas_wait(); guarded by lock */
     gas_waiter_t *idle;            /* waiters to use again; guarded by lock */
+    gas_waiting_t *waitings;       /* what threads wait for (waiting.h); guarded by lock */
     gas_waiter_t *watch;           /* who sleeps on the conduit, never NULL; guarded by lock */
     _Atomic(gas_waiter_t *) armed; /* the watch, while it relies on an armed conduit; else NULL */
     gas_waiter_t self;             /* the progress thread's own */
@@ -32,10 +34,17 @@ typedef struct gas_progress {
     _Atomic(uint64_t) yield_ns; /* for how long a wait yields before it sleeps; adapts */
 } gas_progress_t;
 
+/* Init and fini are for what is there without the thread: gas_progress_rouse() works in between. */
+gas_status_t gas_progress_init(gas_job_t *job);
+void gas_progress_fini(gas_job_t *job);
+
 gas_status_t gas_progress_start(gas_job_t *job);
 
 /* No thread is in gas_wait() any more. */
 void gas_progress_stop(gas_job_t *job);
+
+/* Has somebody poll soon. Any thread, any context. */
+void gas_progress_rouse(gas_job_t *job);
 
 /* Polls the conduit unless somebody else is at it; what gas_conduit's poll says. */
 unsigned gas_progress_poll(gas_job_t *job);

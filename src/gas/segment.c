@@ -7,8 +7,9 @@
  * in it. A rank that is asked before it has attached answers when it has, so attaching needs no
  * barrier. Operations that come meanwhile wait in the peer's list.
  *
- * The fast path takes no lock: `reach` is written last, with release, and then never changes back.
- * Everything but the direct pointer goes on in onesided.c, under the conduit lock.
+ * The fast path takes no lock: `reach` is written last, with release, and then changes only to
+ * FAILED. A copy that is under way then goes on: the segment stays mapped. Everything but the
+ * direct pointer goes on in onesided.c, under the conduit lock.
  */
 #include "segment.h"
 
@@ -56,8 +57,23 @@ gas_peer_t *gas_segment_peers(gas_job_t *job)
         segment->peers = calloc((size_t)gas_job_size(job), sizeof(segment->peers[0]));
         if (segment->peers == NULL)
             gas_error(GAS_ERR_NO_MEMORY, "no memory for %d peers", gas_job_size(job));
+        for (int rank = 0; segment->peers != NULL && rank < gas_job_size(job); rank++)
+            if (gas_rank_has_failed(job, rank))
+                atomic_store(&segment->peers[rank].reach, GAS_REACH_FAILED);
     }
     return segment->peers;
+}
+
+void gas_segment_peer_failed(gas_job_t *job, int rank)
+{
+    gas_peer_t *peers = job->segment.peers;
+
+    if (peers == NULL)
+        return;
+    peers[rank].asks = false;
+    atomic_store(&peers[rank].reach, GAS_REACH_FAILED);
+    gas_op_connected(job, rank, GAS_ERR_RANK_FAILED);
+    gas_ops_peer_failed(job, rank);
 }
 
 void *gas_segment_base(gas_job_t *job)
@@ -255,6 +271,8 @@ static inline gas_status_t reach_range(gas_job_t *job, int rank, size_t offset, 
         return range_error(job, rank, offset, length);
     peer = &job->segment.peers[rank];
     reach = atomic_load_explicit(&peer->reach, memory_order_acquire);
+    if (reach == GAS_REACH_FAILED)
+        return gas_failure_error(job, rank);
     if (reach == GAS_REACH_NOT)
         return gas_error(GAS_ERR_INVALID,
                          "rank %d has attached a segment of %zu bytes, this rank one of %zu: give "

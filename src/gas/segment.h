@@ -30,7 +30,8 @@ typedef enum gas_reach {
     GAS_REACH_POINTER,
     GAS_REACH_RDMA,
     GAS_REACH_MESSAGE,
-    GAS_REACH_NOT /* it is of another size */
+    GAS_REACH_NOT,   /* it is of another size */
+    GAS_REACH_FAILED /* its rank has failed; one that is mapped stays so */
 } gas_reach_t;
 
 typedef struct gas_peer {
@@ -61,7 +62,7 @@ typedef struct gas_segment {
  * conduit lock held. GAS_ERR_NO_MEMORY leaves nothing attached and may be followed by another try.
  *
  * The memory belongs to the job: gas_job_stop() unmaps this rank's segment and those of its peers.
- * A peer may go on using the segment of a rank that has stopped or died. Nothing is left in
+ * A peer may go on using the segment of a rank that has stopped. Nothing is left in
  * /dev/shm, however a rank ends.
  */
 gas_status_t gas_segment_attach(gas_job_t *job, size_t size);
@@ -99,6 +100,10 @@ void gas_segment_fini(gas_job_t *job); /* `done` of what is open is not called a
 /* Internal, under the conduit lock: sees to it that the key of `rank` comes, upon which
  * gas_op_connected() is called. */
 gas_status_t gas_segment_connect(gas_job_t *job, int rank);
+
+/* Internal, under the conduit lock: ends what is under way on the segment of `rank`, which has
+ * failed. From then on operations on it are GAS_ERR_RANK_FAILED. */
+void gas_segment_peer_failed(gas_job_t *job, int rank);
 
 /* Internal, under the conduit lock: the table of peers; NULL without memory. */
 gas_peer_t *gas_segment_peers(gas_job_t *job);

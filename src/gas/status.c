@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 static _Thread_local char error_text[1024];
+static _Thread_local int error_rank = -1;
 
 const char *gas_status_name(gas_status_t status)
 {
@@ -34,6 +35,8 @@ const char *gas_status_name(gas_status_t status)
         return "unreachable";
     case GAS_ERR_UNSUPPORTED:
         return "not supported";
+    case GAS_ERR_RANK_FAILED:
+        return "a rank has failed";
     }
     return "unknown status";
 }
@@ -45,7 +48,24 @@ gas_status_t gas_error(gas_status_t status, const char *format, ...)
     va_start(args, format);
     vsnprintf(error_text, sizeof(error_text), format, args);
     va_end(args);
+    error_rank = -1;
     return status;
+}
+
+gas_status_t gas_error_of_rank(gas_status_t status, int rank, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(error_text, sizeof(error_text), format, args);
+    va_end(args);
+    error_rank = rank;
+    return status;
+}
+
+int gas_error_rank(void)
+{
+    return error_rank;
 }
 
 const char *gas_error_text(void)

@@ -22,7 +22,8 @@ typedef enum gas_status {
     GAS_ERR_CLOSED = -5,      /* the job, or its launcher, is gone */
     GAS_ERR_TRANSPORT = -6,   /* the transport library failed */
     GAS_ERR_UNREACHABLE = -7, /* no transport reaches that rank */
-    GAS_ERR_UNSUPPORTED = -8
+    GAS_ERR_UNSUPPORTED = -8,
+    GAS_ERR_RANK_FAILED = -9 /* a rank that this needs has failed (failure.h) */
 } gas_status_t;
 
 /* The name of a status, for messages; never NULL. */
@@ -35,7 +36,14 @@ const char *gas_status_name(gas_status_t status);
 gas_status_t gas_error(gas_status_t status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The same, of an error that a rank is the cause of. */
+gas_status_t gas_error_of_rank(gas_status_t status, int rank, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* The text of this thread's last gas_error(); "" if there was none. Valid until the next one. */
 const char *gas_error_text(void);
+
+/* The rank that was the cause of it; -1 if none was. */
+int gas_error_rank(void);
 
 #endif

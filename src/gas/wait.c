@@ -23,8 +23,9 @@
 #define YIELD_MIN_NS 20000u
 #define SPINS_PER_CLOCK 16u /* polls between two looks at the clock */
 
-static gas_waiter_t *waiter_enter(gas_progress_t *progress, unsigned flags)
+static gas_waiter_t *waiter_enter(gas_job_t *job, unsigned flags)
 {
+    gas_progress_t *progress = &job->progress;
     gas_waiter_t *waiter;
 
     pthread_mutex_lock(&progress->lock);
@@ -47,12 +48,14 @@ static gas_waiter_t *waiter_enter(gas_progress_t *progress, unsigned flags)
     if (waiter->next != NULL)
         waiter->next->prev = waiter;
     progress->waiters = waiter;
+    gas_waiting_sleeps_locked(job);
     pthread_mutex_unlock(&progress->lock);
     return waiter;
 }
 
-static void waiter_leave(gas_progress_t *progress, gas_waiter_t *waiter)
+static void waiter_leave(gas_job_t *job, gas_waiter_t *waiter)
 {
+    gas_progress_t *progress = &job->progress;
     gas_waiter_t *heir = NULL;
 
     pthread_mutex_lock(&progress->lock);
@@ -66,6 +69,7 @@ static void waiter_leave(gas_progress_t *progress, gas_waiter_t *waiter)
         progress->watch = heir = progress->waiters != NULL ? progress->waiters : &progress->self;
     waiter->next = progress->idle;
     progress->idle = waiter;
+    gas_waiting_slept_locked(job);
     pthread_mutex_unlock(&progress->lock);
     if (heir != NULL)
         gas_waiter_wake(heir);
@@ -184,7 +188,7 @@ static gas_status_t sleep_once(gas_job_t *job, gas_waiter_t *waiter, gas_event_t
 static gas_status_t wait_asleep(gas_job_t *job, gas_event_t *event, uint64_t deadline,
                                 unsigned flags)
 {
-    gas_waiter_t *waiter = waiter_enter(&job->progress, flags);
+    gas_waiter_t *waiter = waiter_enter(job, flags);
     uint64_t end = gas_clock_now() + GAS_WAIT_SIGNALS;
     unsigned busy = 0;
     gas_status_t status;
@@ -208,7 +212,7 @@ static gas_status_t wait_asleep(gas_job_t *job, gas_event_t *event, uint64_t dea
 
         atomic_compare_exchange_strong(&event->word, &mine, GAS_EVENT_UNSET);
     }
-    waiter_leave(&job->progress, waiter);
+    waiter_leave(job, waiter);
     return status;
 }
 

@@ -20,17 +20,62 @@ typedef struct gas_boot gas_boot_t;
 /* Called when a signal interrupted a blocking call. Non-zero: give up with GAS_INTERRUPTED. */
 typedef int (*gas_interrupt_fn)(void *arg);
 
+/* What a rank can be asked for. */
+#define GAS_ASK_PULSE 0  /* a gas_pulse_t */
+#define GAS_ASK_REPORT 1 /* text, for people */
+
+#define GAS_ANSWER_MAX (1u << 18)
+
+/* How a rank is. */
+typedef struct gas_pulse {
+    uint64_t activity; /* grows with each message that arrives */
+    uint64_t waiting;  /* for how many milliseconds it has been waiting, doing nothing else; or 0 */
+} gas_pulse_t;
+
+/*
+ * What the boot has to say unasked. Called from a thread of its own, one call at a time, while no
+ * lock of the runtime is held; must not ask the boot for anything, nor wait for a thread that may
+ * be asking it.
+ */
+typedef struct gas_boot_events {
+    /* A rank has ended without having finished its part. `status` is its exit code, or minus the
+     * signal that killed it, or 0; `reason` says it in words. */
+    void (*rank_failed)(void *arg, int rank, int status, const char *reason);
+
+    /* The launcher wants to know how this rank is (`what` is GAS_ASK_PULSE) or where its threads
+     * are (GAS_ASK_REPORT): answer with `answer`. */
+    void (*asked)(void *arg, uint32_t what);
+
+    /* Every rank has finished its program (`finished`), or has failed; or the launcher is gone. */
+    void (*ended)(void *arg);
+} gas_boot_events_t;
+
 typedef struct gas_boot_ops {
     const char *name;
 
     /* Publish this rank's address, once, before the first fence. Does not wait for peers. */
     gas_status_t (*put)(gas_boot_t *boot, const void *address, size_t length);
 
-    /* Collective. Blocks until every rank is in its fence. */
+    /* Has `events` called with `arg` from now on, also for what happened before; NULL: no more, and
+     * no call is under way when this returns. `events` stays the caller's. */
+    void (*listen)(gas_boot_t *boot, const gas_boot_events_t *events, void *arg);
+
+    /* Collective. Blocks until every rank that has not failed is in its fence. */
     gas_status_t (*fence)(gas_boot_t *boot, gas_interrupt_fn interrupt, void *arg);
 
     /* A peer's address, in memory that the caller frees with free(). */
     gas_status_t (*get)(gas_boot_t *boot, int rank, void **address, size_t *length);
+
+    /* Tell the launcher that this rank has finished its program and goes on serving the others. The
+     * event `ended` comes when all ranks have. Does not wait. */
+    gas_status_t (*finished)(gas_boot_t *boot);
+
+    /* Have the job go on when a rank fails, or (`go_on` false) be ended. It is so when this
+     * returns, for the whole job. */
+    gas_status_t (*set_policy)(gas_boot_t *boot, bool go_on);
+
+    /* Answer to the event `asked`, with at most GAS_ANSWER_MAX bytes. Does not wait. */
+    gas_status_t (*answer)(gas_boot_t *boot, uint32_t what, const void *data, size_t length);
 
     /* Tell the launcher that this rank has ended its part of the job properly. */
     gas_status_t (*bye)(gas_boot_t *boot);

@@ -2,9 +2,19 @@
  * Boot over the socket that `pygas run` left open in this process.
  *
  * Design notes. Frames are {u32 type, u32 length, payload}, in native byte order (one host). The
- * other half of the protocol, and its description, is pygas/launch/protocol.py. This side only ever
- * has one question open (a fence or a get), so replies need no matching: `lock` is held from the
- * question to its answer. One-way messages (put, bye, abort) take the same lock for the write.
+ * other half of the protocol, and its description, is pygas/launch/protocol.py.
+ *
+ * A thread, the reader, is the only one that reads. What the launcher says unasked (a rank has
+ * failed) it passes on as an event; an answer it leaves in `answer` for the thread that asked. This
+ * side only ever has one question open (a fence, a get, a policy), so answers need no matching:
+ * `asking` is held from the question to its answer. A thread may ask while it holds the conduit
+ * lock, so the reader never waits for that lock, nor do the events.
+ *
+ * When the stream ends or makes no sense the reader says so in `broken` and is done; every question
+ * from then on gets that for an answer.
+ *
+ * Locks: `asking` > `lock`, `writing`; `telling` > locks of the listener. `writing` keeps frames
+ * whole.
  */
 #include "boot.h"
 
@@ -18,6 +28,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum frame_type {
@@ -27,20 +38,53 @@ enum frame_type {
     FRAME_GET = 4,
     FRAME_VALUE = 5,
     FRAME_BYE = 6,
-    FRAME_ABORT = 7
+    FRAME_ABORT = 7,
+    FRAME_FAILED = 8,
+    FRAME_FINISHED = 9,
+    FRAME_ENDED = 10,
+    FRAME_POLICY = 11,
+    FRAME_POLICY_DONE = 12,
+    FRAME_ASK = 13,
+    FRAME_ANSWER = 14
 };
 
 #define FRAME_MAX (1u << 20)
+#define FAILED_MAX 1024u
+#define LOOK_NS 100000000 /* between two looks at signals */
 
 typedef struct frame {
     uint32_t type;
     uint32_t length;
 } frame_t;
 
+/* A frame that has been read; its payload follows. */
+typedef struct letter {
+    struct letter *next;
+    frame_t frame;
+    char payload[];
+} letter_t;
+
+/* The payload of FRAME_FAILED; the reason follows. */
+typedef struct failed_wire {
+    uint32_t rank;
+    int32_t status;
+} failed_wire_t;
+
 typedef struct launcher_boot {
     gas_boot_t super;
     int fd;
-    pthread_mutex_t lock; /* one conversation at a time on fd */
+    pthread_t reader;
+    pthread_mutex_t asking;  /* one question at a time */
+    pthread_mutex_t writing; /* one frame at a time */
+    pthread_mutex_t lock;    /* guards the next four */
+    pthread_cond_t changed;
+    bool open;               /* a question is */
+    letter_t *answer;        /* to it; NULL: it is not there */
+    gas_status_t broken;     /* GAS_OK, or why nothing can be read any more */
+    pthread_mutex_t telling; /* guards the rest; held while an event is passed on */
+    const gas_boot_events_t *events;
+    void *events_arg;
+    letter_t *untold, **untold_end; /* events that came before there was a listener */
 } launcher_boot_t;
 
 static gas_status_t gone(void)
@@ -65,26 +109,171 @@ static gas_status_t write_all(int fd, const void *data, size_t length)
     return GAS_OK;
 }
 
-static gas_status_t read_all(int fd, void *data, size_t length, gas_interrupt_fn interrupt,
-                             void *arg)
+static bool read_all(int fd, void *data, size_t length)
 {
     char *at = data;
 
     while (length > 0) {
         ssize_t n = recv(fd, at, length, 0);
 
-        if (n < 0 && errno == EINTR) {
-            if (interrupt != NULL && interrupt(arg))
-                return gas_error(GAS_INTERRUPTED, "interrupted while the job was starting");
+        if (n < 0 && errno == EINTR)
             continue;
-        }
         if (n <= 0)
-            return gone();
+            return false;
         at += n;
         length -= (size_t)n;
     }
-    return GAS_OK;
+    return true;
 }
+
+/* ---- the reader ---- */
+
+/* True if the launcher may send such a frame. */
+static bool is_sound(const frame_t *frame)
+{
+    switch (frame->type) {
+    case FRAME_VALUE:
+        return frame->length <= FRAME_MAX + sizeof(uint32_t);
+    case FRAME_FAILED:
+        return frame->length >= sizeof(failed_wire_t) && frame->length <= FAILED_MAX;
+    case FRAME_ASK:
+        return frame->length == sizeof(uint32_t);
+    case FRAME_FENCE_DONE:
+    case FRAME_POLICY_DONE:
+    case FRAME_ENDED:
+        return frame->length == 0;
+    default:
+        return false;
+    }
+}
+
+static bool is_event(const letter_t *letter)
+{
+    return letter->frame.type == FRAME_FAILED || letter->frame.type == FRAME_ENDED ||
+           letter->frame.type == FRAME_ASK;
+}
+
+/* The next frame, in memory with a zero after it; NULL, and why. */
+static letter_t *read_letter(launcher_boot_t *self, gas_status_t *why)
+{
+    letter_t *letter;
+    frame_t frame;
+
+    *why = GAS_ERR_CLOSED;
+    if (!read_all(self->fd, &frame, sizeof(frame)))
+        return NULL;
+    if (!is_sound(&frame)) {
+        *why = GAS_ERR_PROTOCOL;
+        return NULL;
+    }
+    letter = malloc(sizeof(*letter) + frame.length + 1);
+    if (letter == NULL) {
+        *why = GAS_ERR_NO_MEMORY;
+        return NULL;
+    }
+    letter->next = NULL;
+    letter->frame = frame;
+    letter->payload[frame.length] = '\0';
+    if (!read_all(self->fd, letter->payload, frame.length)) {
+        free(letter);
+        return NULL;
+    }
+    return letter;
+}
+
+/* Under `telling`; frees the letter. */
+static void tell_locked(launcher_boot_t *self, letter_t *letter)
+{
+    failed_wire_t wire;
+    uint32_t what;
+
+    if (letter->frame.type == FRAME_ASK) {
+        memcpy(&what, letter->payload, sizeof(what));
+        self->events->asked(self->events_arg, what);
+    } else if (letter->frame.type == FRAME_FAILED) {
+        memcpy(&wire, letter->payload, sizeof(wire));
+        if (wire.rank < (uint32_t)self->super.size)
+            self->events->rank_failed(self->events_arg, (int)wire.rank, wire.status,
+                                      letter->payload + sizeof(wire));
+    } else {
+        self->events->ended(self->events_arg);
+    }
+    free(letter);
+}
+
+static void tell(launcher_boot_t *self, letter_t *letter)
+{
+    pthread_mutex_lock(&self->telling);
+    if (self->events != NULL) {
+        tell_locked(self, letter);
+    } else {
+        *self->untold_end = letter;
+        self->untold_end = &letter->next;
+    }
+    pthread_mutex_unlock(&self->telling);
+}
+
+/* False if nobody has asked. */
+static bool take_answer(launcher_boot_t *self, letter_t *letter)
+{
+    bool open;
+
+    pthread_mutex_lock(&self->lock);
+    open = self->open;
+    if (open) {
+        self->open = false;
+        self->answer = letter;
+        pthread_cond_signal(&self->changed);
+    }
+    pthread_mutex_unlock(&self->lock);
+    return open;
+}
+
+static void *reader_main(void *arg)
+{
+    launcher_boot_t *self = arg;
+    gas_status_t why = GAS_ERR_PROTOCOL;
+    letter_t *letter;
+
+    while ((letter = read_letter(self, &why)) != NULL) {
+        if (is_event(letter)) {
+            tell(self, letter);
+        } else if (!take_answer(self, letter)) {
+            free(letter);
+            why = GAS_ERR_PROTOCOL;
+            break;
+        }
+    }
+    pthread_mutex_lock(&self->lock);
+    self->broken = why;
+    pthread_cond_signal(&self->changed);
+    pthread_mutex_unlock(&self->lock);
+    pthread_mutex_lock(&self->telling);
+    if (self->events != NULL)
+        self->events->ended(self->events_arg);
+    pthread_mutex_unlock(&self->telling);
+    return NULL;
+}
+
+static void launcher_listen(gas_boot_t *boot, const gas_boot_events_t *events, void *arg)
+{
+    launcher_boot_t *self = (launcher_boot_t *)boot;
+
+    pthread_mutex_lock(&self->telling);
+    self->events = events;
+    self->events_arg = arg;
+    while (events != NULL && self->untold != NULL) {
+        letter_t *letter = self->untold;
+
+        self->untold = letter->next;
+        tell_locked(self, letter);
+    }
+    if (self->untold == NULL)
+        self->untold_end = &self->untold;
+    pthread_mutex_unlock(&self->telling);
+}
+
+/* ---- telling and asking ---- */
 
 static gas_status_t send_frame(launcher_boot_t *self, uint32_t type, const void *payload,
                                size_t length)
@@ -94,44 +283,107 @@ static gas_status_t send_frame(launcher_boot_t *self, uint32_t type, const void 
 
     if (length > FRAME_MAX)
         return gas_error(GAS_ERR_INVALID, "a boot message of %zu bytes is too long", length);
+    pthread_mutex_lock(&self->writing);
     status = write_all(self->fd, &frame, sizeof(frame));
     if (status == GAS_OK && length > 0)
         status = write_all(self->fd, payload, length);
+    pthread_mutex_unlock(&self->writing);
     return status;
 }
 
-/* Reads the head of the reply that the open question waits for, of `least` bytes to `most`. */
-static gas_status_t expect_frame(launcher_boot_t *self, uint32_t type, frame_t *frame, size_t least,
-                                 size_t most, gas_interrupt_fn interrupt, void *arg)
+static gas_status_t broken_error(gas_status_t broken)
 {
-    gas_status_t status = read_all(self->fd, frame, sizeof(*frame), interrupt, arg);
-
-    if (status == GAS_OK && (frame->type != type || frame->length < least || frame->length > most))
-        return gas_error(GAS_ERR_PROTOCOL, "the launcher answered with frame %u of %u bytes",
-                         frame->type, frame->length);
-    return status;
+    if (broken == GAS_ERR_CLOSED)
+        return gone();
+    return gas_error(broken, "the launcher's messages cannot be read: %s", gas_status_name(broken));
 }
 
-static gas_status_t launcher_tell(gas_boot_t *boot, uint32_t type, const void *payload,
-                                  size_t length)
+/* Waits for the answer to the open question. NULL, and *status says why. */
+static letter_t *await_answer(launcher_boot_t *self, gas_interrupt_fn interrupt, void *arg,
+                              gas_status_t *status)
 {
-    launcher_boot_t *self = (launcher_boot_t *)boot;
-    gas_status_t status;
+    letter_t *answer;
 
+    *status = GAS_OK;
     pthread_mutex_lock(&self->lock);
-    status = send_frame(self, type, payload, length);
+    while (self->answer == NULL && self->broken == GAS_OK && *status == GAS_OK) {
+        struct timespec limit;
+
+        clock_gettime(CLOCK_REALTIME, &limit);
+        limit.tv_nsec += LOOK_NS;
+        limit.tv_sec += limit.tv_nsec / 1000000000;
+        limit.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&self->changed, &self->lock, &limit);
+        if (interrupt == NULL || self->answer != NULL || self->broken != GAS_OK)
+            continue;
+        pthread_mutex_unlock(&self->lock);
+        if (interrupt(arg))
+            *status = gas_error(GAS_INTERRUPTED, "interrupted while the job was starting");
+        pthread_mutex_lock(&self->lock);
+    }
+    answer = self->answer;
+    self->answer = NULL;
+    self->open = false;
+    if (answer == NULL && *status == GAS_OK)
+        *status = broken_error(self->broken);
     pthread_mutex_unlock(&self->lock);
-    return status;
+    return answer;
+}
+
+/* Asks and waits for an answer of type `expects`, to be freed; NULL, and *status says why. */
+static letter_t *ask(launcher_boot_t *self, uint32_t type, const void *payload, size_t length,
+                     uint32_t expects, gas_interrupt_fn interrupt, void *arg, gas_status_t *status)
+{
+    letter_t *answer = NULL;
+
+    pthread_mutex_lock(&self->asking);
+    pthread_mutex_lock(&self->lock);
+    self->open = true;
+    pthread_mutex_unlock(&self->lock);
+    *status = send_frame(self, type, payload, length);
+    if (*status == GAS_OK)
+        answer = await_answer(self, interrupt, arg, status);
+    pthread_mutex_unlock(&self->asking);
+    if (answer == NULL || answer->frame.type == expects)
+        return answer;
+    *status = gas_error(GAS_ERR_PROTOCOL, "the launcher answered with frame %u of %u bytes",
+                        answer->frame.type, answer->frame.length);
+    free(answer);
+    return NULL;
 }
 
 static gas_status_t launcher_put(gas_boot_t *boot, const void *address, size_t length)
 {
-    return launcher_tell(boot, FRAME_PUT, address, length);
+    return send_frame((launcher_boot_t *)boot, FRAME_PUT, address, length);
+}
+
+static gas_status_t launcher_finished(gas_boot_t *boot)
+{
+    return send_frame((launcher_boot_t *)boot, FRAME_FINISHED, NULL, 0);
+}
+
+static gas_status_t launcher_answer(gas_boot_t *boot, uint32_t what, const void *data,
+                                    size_t length)
+{
+    gas_status_t status;
+    char *payload;
+
+    if (length > GAS_ANSWER_MAX)
+        length = GAS_ANSWER_MAX;
+    payload = malloc(sizeof(what) + length);
+    if (payload == NULL)
+        return gas_error(GAS_ERR_NO_MEMORY, "no memory for an answer to the launcher");
+    memcpy(payload, &what, sizeof(what));
+    if (length > 0)
+        memcpy(payload + sizeof(what), data, length);
+    status = send_frame((launcher_boot_t *)boot, FRAME_ANSWER, payload, sizeof(what) + length);
+    free(payload);
+    return status;
 }
 
 static gas_status_t launcher_bye(gas_boot_t *boot)
 {
-    return launcher_tell(boot, FRAME_BYE, NULL, 0);
+    return send_frame((launcher_boot_t *)boot, FRAME_BYE, NULL, 0);
 }
 
 static gas_status_t launcher_abort(gas_boot_t *boot, int code, const char *text)
@@ -142,49 +394,50 @@ static gas_status_t launcher_abort(gas_boot_t *boot, int code, const char *text)
 
     memcpy(payload, &code32, sizeof(code32));
     memcpy(payload + sizeof(code32), text, length);
-    return launcher_tell(boot, FRAME_ABORT, payload, sizeof(code32) + length);
+    return send_frame((launcher_boot_t *)boot, FRAME_ABORT, payload, sizeof(code32) + length);
 }
 
 static gas_status_t launcher_fence(gas_boot_t *boot, gas_interrupt_fn interrupt, void *arg)
 {
-    launcher_boot_t *self = (launcher_boot_t *)boot;
     gas_status_t status;
-    frame_t frame;
 
-    pthread_mutex_lock(&self->lock);
-    status = send_frame(self, FRAME_FENCE, NULL, 0);
-    if (status == GAS_OK)
-        status = expect_frame(self, FRAME_FENCE_DONE, &frame, 0, 0, interrupt, arg);
-    pthread_mutex_unlock(&self->lock);
+    free(ask((launcher_boot_t *)boot, FRAME_FENCE, NULL, 0, FRAME_FENCE_DONE, interrupt, arg,
+             &status));
     return status;
 }
 
-static gas_status_t read_value(launcher_boot_t *self, uint32_t rank, void **address, size_t *length)
+static gas_status_t launcher_set_policy(gas_boot_t *boot, bool go_on)
 {
-    frame_t frame;
+    uint32_t policy = go_on;
+    gas_status_t status;
+
+    free(ask((launcher_boot_t *)boot, FRAME_POLICY, &policy, sizeof(policy), FRAME_POLICY_DONE,
+             NULL, NULL, &status));
+    return status;
+}
+
+static gas_status_t take_value(const letter_t *answer, uint32_t rank, void **address,
+                               size_t *length)
+{
     uint32_t rank_there;
     size_t size;
     char *value;
-    gas_status_t status = expect_frame(self, FRAME_VALUE, &frame, sizeof(rank_there),
-                                       FRAME_MAX + sizeof(rank_there), NULL, NULL);
 
-    if (status != GAS_OK)
-        return status;
-    status = read_all(self->fd, &rank_there, sizeof(rank_there), NULL, NULL);
-    if (status != GAS_OK)
-        return status;
+    if (answer->frame.length < sizeof(rank_there))
+        return gas_error(GAS_ERR_PROTOCOL, "the launcher answered with frame %u of %u bytes",
+                         answer->frame.type, answer->frame.length);
+    memcpy(&rank_there, answer->payload, sizeof(rank_there));
     if (rank_there != rank)
         return gas_error(GAS_ERR_PROTOCOL, "the launcher sent the address of rank %u for %u",
                          rank_there, rank);
-    size = frame.length - sizeof(rank_there);
-    value = malloc(size > 0 ? size : 1);
+    size = answer->frame.length - sizeof(rank_there);
+    if (size == 0)
+        return gas_error_of_rank(GAS_ERR_RANK_FAILED, (int)rank,
+                                 "rank %u has failed: it never joined the job", rank);
+    value = malloc(size);
     if (value == NULL)
         return gas_error(GAS_ERR_NO_MEMORY, "no memory for an address of %zu bytes", size);
-    status = read_all(self->fd, value, size, NULL, NULL);
-    if (status != GAS_OK) {
-        free(value);
-        return status;
-    }
+    memcpy(value, answer->payload + sizeof(rank_there), size);
     *address = value;
     *length = size;
     return GAS_OK;
@@ -192,41 +445,72 @@ static gas_status_t read_value(launcher_boot_t *self, uint32_t rank, void **addr
 
 static gas_status_t launcher_get(gas_boot_t *boot, int rank, void **address, size_t *length)
 {
-    launcher_boot_t *self = (launcher_boot_t *)boot;
     uint32_t rank32 = (uint32_t)rank;
     gas_status_t status;
+    letter_t *answer = ask((launcher_boot_t *)boot, FRAME_GET, &rank32, sizeof(rank32), FRAME_VALUE,
+                           NULL, NULL, &status);
 
-    pthread_mutex_lock(&self->lock);
-    status = send_frame(self, FRAME_GET, &rank32, sizeof(rank32));
-    if (status == GAS_OK)
-        status = read_value(self, rank32, address, length);
-    pthread_mutex_unlock(&self->lock);
+    if (answer != NULL)
+        status = take_value(answer, rank32, address, length);
+    free(answer);
     return status;
 }
+
+/* ---- set-up ---- */
 
 static void launcher_destroy(gas_boot_t *boot)
 {
     launcher_boot_t *self = (launcher_boot_t *)boot;
 
+    shutdown(self->fd, SHUT_RD); /* ends the reader */
+    pthread_join(self->reader, NULL);
     close(self->fd);
+    while (self->untold != NULL) {
+        letter_t *letter = self->untold;
+
+        self->untold = letter->next;
+        free(letter);
+    }
+    free(self->answer);
+    pthread_cond_destroy(&self->changed);
     pthread_mutex_destroy(&self->lock);
+    pthread_mutex_destroy(&self->telling);
+    pthread_mutex_destroy(&self->writing);
+    pthread_mutex_destroy(&self->asking);
     free(self);
 }
 
 static const gas_boot_ops_t launcher_ops = {
     .name = "launcher",
     .put = launcher_put,
+    .listen = launcher_listen,
     .fence = launcher_fence,
     .get = launcher_get,
+    .finished = launcher_finished,
+    .set_policy = launcher_set_policy,
+    .answer = launcher_answer,
     .bye = launcher_bye,
     .abort = launcher_abort,
     .destroy = launcher_destroy,
 };
 
+static int start_reader(launcher_boot_t *self)
+{
+    sigset_t all, before;
+    int error;
+
+    sigfillset(&all); /* signals are for the program's own threads */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&self->reader, NULL, reader_main, self);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
 gas_status_t gas_boot_launcher_create(int fd, int rank, int size, gas_boot_t **boot)
 {
     launcher_boot_t *self;
     struct stat info;
+    int error;
 
     if (fstat(fd, &info) != 0 || !S_ISSOCK(info.st_mode))
         return gas_error(GAS_ERR_INVALID,
@@ -245,7 +529,17 @@ gas_status_t gas_boot_launcher_create(int fd, int rank, int size, gas_boot_t **b
     self->super.size = size;
     self->super.one_host = 1;
     self->fd = fd;
+    self->untold_end = &self->untold;
+    pthread_mutex_init(&self->asking, NULL);
+    pthread_mutex_init(&self->writing, NULL);
     pthread_mutex_init(&self->lock, NULL);
+    pthread_mutex_init(&self->telling, NULL);
+    pthread_cond_init(&self->changed, NULL);
+    error = start_reader(self);
+    if (error != 0) {
+        free(self);
+        return gas_error(GAS_ERR_IO, "cannot start a thread: %s", strerror(error));
+    }
     *boot = &self->super;
     return GAS_OK;
 }

@@ -3,12 +3,28 @@
 #include "../testing/check.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 /* Mirrors pygas/launch/protocol.py. */
-enum { PUT = 1, FENCE = 2, FENCE_DONE = 3, GET = 4, VALUE = 5, BYE = 6, ABORT = 7 };
+enum {
+    PUT = 1,
+    FENCE = 2,
+    FENCE_DONE = 3,
+    GET = 4,
+    VALUE = 5,
+    BYE = 6,
+    ABORT = 7,
+    FAILED = 8,
+    FINISHED = 9,
+    ENDED = 10,
+    POLICY = 11,
+    POLICY_DONE = 12,
+    ASK = 13,
+    ANSWER = 14
+};
 
 typedef struct frame {
     uint32_t type;
@@ -219,6 +235,146 @@ static void test_end_of_file(void)
     close_boot();
 }
 
+/* ---- events ---- */
+
+static atomic_int failures, endings;
+
+static void on_failed(void *arg, int rank, int status, const char *reason)
+{
+    CHECK(arg == &failures && rank == 2 && status == -9 && strcmp(reason, "why") == 0);
+    atomic_fetch_add(&failures, 1);
+}
+
+static void on_ended(void *arg)
+{
+    CHECK(arg == &failures);
+    atomic_fetch_add(&endings, 1);
+}
+
+static void on_asked(void *arg, uint32_t what)
+{
+    CHECK(arg == &failures);
+    CHECK(boot->ops->answer(boot, what, "so so", 5) == GAS_OK);
+}
+
+static const gas_boot_events_t events = {
+    .rank_failed = on_failed, .asked = on_asked, .ended = on_ended};
+
+static void await_count(atomic_int *count, int wanted)
+{
+    for (int i = 0; i < 5000 && atomic_load(count) < wanted; i++)
+        usleep(1000);
+    CHECK(atomic_load(count) == wanted);
+}
+
+static void reply_failed(uint32_t rank)
+{
+    int32_t status = -9;
+
+    reply_frame(FAILED, 4 + 4 + 3);
+    reply_add(&rank, 4);
+    reply_add(&status, 4);
+    reply_add("why", 3);
+}
+
+/* They come in between answers, before there is a listener, and after. */
+static void test_events(void)
+{
+    atomic_store(&failures, 0);
+    atomic_store(&endings, 0);
+    open_boot();
+    reply_failed(2);
+    reply_failed(3); /* there is no such rank */
+    reply_frame(FENCE_DONE, 0);
+    reply_failed(2);
+    CHECK(fence() == GAS_OK);
+    usleep(20000);
+    CHECK(atomic_load(&failures) == 0);
+    boot->ops->listen(boot, &events, &failures);
+    await_count(&failures, 2);
+    script.reply_length = 0;
+    reply_failed(2);
+    reply_frame(ENDED, 0);
+    reply_frame(FENCE_DONE, 0);
+    CHECK(fence() == GAS_OK);
+    await_count(&failures, 3);
+    await_count(&endings, 1);
+    shutdown(script.fd, SHUT_RDWR); /* without a launcher nothing is worth waiting for */
+    await_count(&endings, 2);
+    boot->ops->listen(boot, NULL, NULL);
+    close_boot();
+}
+
+static void test_questions(void)
+{
+    struct {
+        frame_t frame;
+        uint32_t what;
+    } question = {{ASK, 4}, 77};
+    pthread_t thread;
+    uint32_t what;
+
+    open_boot();
+    boot->ops->listen(boot, &events, &failures);
+    script.expects = ANSWER;
+    pthread_create(&thread, NULL, serve, NULL);
+    CHECK(write(script.fd, &question, sizeof(question)) == sizeof(question));
+    pthread_join(thread, NULL);
+    memcpy(&what, script.request, 4);
+    CHECK(what == 77 && script.request_length == 9 && memcmp(script.request + 4, "so so", 5) == 0);
+    close_boot();
+}
+
+static void test_policy_and_end(void)
+{
+    pthread_t thread;
+    uint32_t policy;
+
+    open_boot();
+    script.expects = POLICY;
+    reply_frame(POLICY_DONE, 0);
+    pthread_create(&thread, NULL, serve, NULL);
+    CHECK(boot->ops->set_policy(boot, true) == GAS_OK);
+    pthread_join(thread, NULL);
+    memcpy(&policy, script.request, 4);
+    CHECK(script.request_length == 4 && policy == 1);
+    script.reply_length = 0;
+    script.expects = FINISHED;
+    pthread_create(&thread, NULL, serve, NULL);
+    CHECK(boot->ops->finished(boot) == GAS_OK);
+    pthread_join(thread, NULL);
+    CHECK(script.request_length == 0);
+    close_boot();
+}
+
+static void test_address_of_the_dead(void)
+{
+    uint32_t rank = 2;
+    size_t length = 1;
+    void *address = &length;
+
+    open_boot();
+    reply_frame(VALUE, 4);
+    reply_add(&rank, 4);
+    CHECK(get(2, &address, &length) == GAS_ERR_RANK_FAILED);
+    CHECK(gas_error_rank() == 2 && address == &length && length == 1);
+    close_boot();
+}
+
+/* What nobody asked for, or makes no sense, is an error of whoever asks next. */
+static void test_malformed_events(void)
+{
+    static const frame_t bad[] = {{FAILED, 7}, {FAILED, 1u << 20}, {ENDED, 1}, {FENCE_DONE, 0}};
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        open_boot();
+        CHECK(write(script.fd, &bad[i], sizeof(bad[i])) == sizeof(bad[i]));
+        usleep(20000);
+        CHECK(fence() == GAS_ERR_PROTOCOL);
+        close_boot();
+    }
+}
+
 static void test_specs(void)
 {
     static const char *const bad[] = {
@@ -252,5 +408,10 @@ int main(void)
     RUN(test_malformed_fences);
     RUN(test_malformed_values);
     RUN(test_end_of_file);
+    RUN(test_events);
+    RUN(test_questions);
+    RUN(test_policy_and_end);
+    RUN(test_address_of_the_dead);
+    RUN(test_malformed_events);
     return 0;
 }

@@ -8,6 +8,8 @@ typedef struct single_boot {
     gas_boot_t super;
     void *address; /* set once by put, before any get */
     size_t length;
+    const gas_boot_events_t *events;
+    void *events_arg;
 } single_boot_t;
 
 static gas_status_t single_put(gas_boot_t *boot, const void *address, size_t length)
@@ -48,6 +50,39 @@ static gas_status_t single_get(gas_boot_t *boot, int rank, void **address, size_
     return GAS_OK;
 }
 
+static void single_listen(gas_boot_t *boot, const gas_boot_events_t *events, void *arg)
+{
+    single_boot_t *self = (single_boot_t *)boot;
+
+    self->events = events;
+    self->events_arg = arg;
+}
+
+static gas_status_t single_finished(gas_boot_t *boot)
+{
+    single_boot_t *self = (single_boot_t *)boot;
+
+    if (self->events != NULL)
+        self->events->ended(self->events_arg);
+    return GAS_OK;
+}
+
+static gas_status_t single_set_policy(gas_boot_t *boot, bool go_on)
+{
+    (void)boot;
+    (void)go_on;
+    return GAS_OK;
+}
+
+static gas_status_t single_answer(gas_boot_t *boot, uint32_t what, const void *data, size_t length)
+{
+    (void)boot;
+    (void)what;
+    (void)data;
+    (void)length;
+    return GAS_OK;
+}
+
 static gas_status_t single_bye(gas_boot_t *boot)
 {
     (void)boot;
@@ -73,8 +108,12 @@ static void single_destroy(gas_boot_t *boot)
 static const gas_boot_ops_t single_ops = {
     .name = "single",
     .put = single_put,
+    .listen = single_listen,
     .fence = single_fence,
     .get = single_get,
+    .finished = single_finished,
+    .set_policy = single_set_policy,
+    .answer = single_answer,
     .bye = single_bye,
     .abort = single_abort,
     .destroy = single_destroy,

@@ -60,6 +60,7 @@ typedef struct gas_bulk {
     void *handle;   /* the conduit's own, as are the others */
     uint64_t place; /* where the sender has it, if it can be read from there; else 0 */
     uint32_t index; /* of the message's */
+    int source;
 } gas_bulk_t;
 
 /* An active message that has arrived. Everything it points at is valid during `deliver` only, but
@@ -165,6 +166,14 @@ typedef struct gas_conduit_ops {
 
     /* `done` comes when every put that is over locally is complete in the memory of its target. */
     gas_status_t (*flush)(gas_conduit_t *conduit, gas_done_fn done, void *arg);
+
+    /*
+     * `rank` has failed, and will be given nothing any more. What was sent to it and what is
+     * landing from it is over: `done` is called, with GAS_ERR_RANK_FAILED, and the memory is free.
+     * Nothing of it counts as backlog or outstanding. Buffers that it announced may still be given
+     * to bulk_reject.
+     */
+    void (*peer_failed)(gas_conduit_t *conduit, int rank);
 
     /* Moves traffic and runs callbacks. How much was done; 0 when there was nothing to do. */
     unsigned (*poll)(gas_conduit_t *conduit);

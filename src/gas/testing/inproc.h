@@ -15,6 +15,9 @@ void gas_inproc_destroy(gas_inproc_t *group);
 
 gas_status_t gas_inproc_boot_create(gas_inproc_t *group, int rank, gas_boot_t **boot);
 
+/* Tells every other rank that listens that `rank` has failed, as a launcher would. */
+void gas_inproc_fail(gas_inproc_t *group, int rank, int status, const char *reason);
+
 /* What the group of `boot`, which must be an in-process one, was created with. */
 void *gas_inproc_shared(gas_boot_t *boot);
 

@@ -13,7 +13,7 @@
 #define RANKS_MAX 16
 
 /* Mirrors pygas/launch/protocol.py. */
-enum { PUT = 1, FENCE = 2, FENCE_DONE = 3, GET = 4, VALUE = 5, BYE = 6 };
+enum { PUT = 1, FENCE = 2, FENCE_DONE = 3, GET = 4, VALUE = 5, BYE = 6, FAILED = 8 };
 
 typedef struct frame {
     uint32_t type;
@@ -116,27 +116,48 @@ static bool serve(launched_t *self, launched_t *all, int size, int *fenced)
     }
 }
 
-/* Rank `i` has closed its socket. If it is the first that fails, the others would wait for it. */
-static bool ended_well(launched_t *all, int i, int size, bool first)
+/* Rank `i` has closed its socket. If it is the first that fails, the others would wait for it. It
+ * stays a zombie, as under the launcher, so that its number means nobody else. */
+static bool ended_well(const launched_t *all, int i, int size, bool first)
 {
-    int status;
+    siginfo_t info;
 
-    CHECK(waitpid(all[i].pid, &status, 0) == all[i].pid);
-    all[i].pid = 0;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    CHECK(waitid(P_PID, (id_t)all[i].pid, &info, WEXITED | WNOWAIT) == 0);
+    if (info.si_code == CLD_EXITED && info.si_status == 0)
         return true;
-    fprintf(stderr, "rank %d ended with status 0x%x\n", i, (unsigned)status);
+    fprintf(stderr, "rank %d ended with %s %d\n", i, info.si_code == CLD_EXITED ? "code" : "signal",
+            info.si_status);
     for (int k = 0; first && k < size; k++)
-        if (all[k].pid > 0)
-            kill(all[k].pid, SIGKILL);
+        kill(all[k].pid, SIGKILL);
     return false;
+}
+
+/* Waits until `rank` is dead, as a launcher does, and tells the others. */
+static void tell_failed(const launched_t *all, int size, int rank)
+{
+    struct {
+        uint32_t rank;
+        int32_t status;
+        char reason[21];
+    } wire = {(uint32_t)rank, -SIGKILL, "was killed by SIGKILL"};
+    siginfo_t info;
+
+    CHECK(waitid(P_PID, (id_t)all[rank].pid, &info, WEXITED | WNOWAIT) == 0);
+    for (int i = 0; i < size; i++)
+        if (i != rank)
+            say(all[i].fd, FAILED, NULL, &wire, 8 + sizeof(wire.reason));
 }
 
 bool ranks_run(int size, const gas_handler_t *handlers, rank_fn body)
 {
+    return ranks_run_failing(size, handlers, body, -1);
+}
+
+bool ranks_run_failing(int size, const gas_handler_t *handlers, rank_fn body, int victim)
+{
     launched_t all[RANKS_MAX];
     struct pollfd fds[RANKS_MAX];
-    int open = size, fenced = 0;
+    int open = size, fenced = 0, status;
     bool well = true;
 
     memset(all, 0, sizeof(all));
@@ -162,10 +183,16 @@ bool ranks_run(int size, const gas_handler_t *handlers, rank_fn body)
             if (fds[i].fd >= 0 && fds[i].revents != 0 && !serve(&all[i], all, size, &fenced)) {
                 fds[i].fd = -1;
                 open--;
-                well &= ended_well(all, i, size, well);
+                if (i == victim)
+                    tell_failed(all, size, i);
+                else
+                    well &= ended_well(all, i, size, well);
             }
     }
     for (int i = 0; i < size; i++) {
+        CHECK(waitpid(all[i].pid, &status, 0) == all[i].pid);
+        if (i == victim)
+            well &= WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
         close(all[i].fd);
         free(all[i].address);
     }

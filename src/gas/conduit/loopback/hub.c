@@ -94,7 +94,7 @@ item_t *loopback_done_item(gas_done_fn done, void *arg, gas_status_t status)
     return item;
 }
 
-static void send_unlink_locked(send_t *send)
+void loopback_send_unlink_locked(send_t *send)
 {
     loopback_t *sender = send->sender;
 
@@ -122,7 +122,7 @@ void loopback_announced_over_locked(announced_t *announced, gas_status_t status)
 
         if (item != NULL)
             loopback_arrive_locked(send->sender->self, item);
-        send_unlink_locked(send);
+        loopback_send_unlink_locked(send);
     }
     free(send);
 }

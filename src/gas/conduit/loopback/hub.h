@@ -16,7 +16,8 @@ typedef struct loopback loopback_t;
 typedef struct send {
     loopback_t *sender;       /* NULL once it has gone: then the buffers are gone too */
     struct send *next, *prev; /* of the sender's */
-    uint32_t left;            /* buffers not received or declined */
+    int destination;
+    uint32_t left; /* buffers not received or declined */
     gas_status_t status;
     gas_done_fn done;
     void *arg;
@@ -88,6 +89,9 @@ item_t *loopback_done_item(gas_done_fn done, void *arg, gas_status_t status);
 
 /* A buffer was received or declined: frees its handle, and tells the sender after the last one. */
 void loopback_announced_over_locked(announced_t *announced, gas_status_t status);
+
+/* Takes a send out of its sender's list. */
+void loopback_send_unlink_locked(send_t *send);
 
 /* Frees an item that nobody will see; its buffers count as declined. */
 void loopback_item_drop_locked(item_t *item);

@@ -61,6 +61,7 @@ static void announce(loopback_t *self, item_t *item, const gas_am_t *am, gas_don
     send_t *send = calloc(1, sizeof(*send));
 
     send->sender = self;
+    send->destination = item->destination;
     send->left = am->bulk_count;
     send->done = done;
     send->arg = arg;
@@ -161,6 +162,49 @@ static void loopback_bulk_reject(gas_conduit_t *conduit, gas_bulk_t *bulk)
     loopback_announced_over_locked(bulk->handle, GAS_OK);
     pthread_mutex_unlock(&self->hub->lock);
     bulk->handle = NULL;
+}
+
+static void drop_backlog(loopback_t *self, int rank)
+{
+    queue_t waiting = self->backlog;
+    item_t *item;
+
+    memset(&self->backlog, 0, sizeof(self->backlog));
+    while ((item = loopback_queue_pop(&waiting)) != NULL) {
+        if (item->destination != rank) {
+            loopback_queue_push(&self->backlog, item);
+            continue;
+        }
+        pthread_mutex_lock(&self->hub->lock);
+        loopback_item_drop_locked(item);
+        pthread_mutex_unlock(&self->hub->lock);
+    }
+}
+
+/* The buffers of a send are the peer's to receive or decline, which it may not do any more. */
+static send_t *take_send_to(loopback_t *self, int rank)
+{
+    send_t *send;
+
+    pthread_mutex_lock(&self->hub->lock);
+    for (send = self->sends; send != NULL && send->destination != rank; send = send->next)
+        ;
+    if (send != NULL) {
+        loopback_send_unlink_locked(send);
+        send->sender = NULL; /* the receiver's part of it goes when that does */
+    }
+    pthread_mutex_unlock(&self->hub->lock);
+    return send;
+}
+
+static void loopback_peer_failed(gas_conduit_t *conduit, int rank)
+{
+    loopback_t *self = (loopback_t *)conduit;
+    send_t *send;
+
+    while ((send = take_send_to(self, rank)) != NULL)
+        send->done(send->arg, GAS_ERR_RANK_FAILED);
+    drop_backlog(self, rank);
 }
 
 static unsigned flush_backlog(loopback_t *self)
@@ -311,6 +355,7 @@ const gas_conduit_ops_t *gas_conduit_loopback(void)
         .put = loopback_put,
         .get = loopback_get,
         .flush = loopback_flush,
+        .peer_failed = loopback_peer_failed,
         .poll = loopback_poll,
         .arm = loopback_arm,
         .sleep = loopback_sleep,

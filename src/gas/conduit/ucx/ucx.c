@@ -130,6 +130,19 @@ static gas_status_t publish_address(ucx_conduit_t *self)
     return status;
 }
 
+/* UCX has noticed that a peer is gone; without this handler it would end this process. Its requests
+ * end with an error, and the boot will say which rank it is. */
+static void endpoint_failed(void *arg, ucp_ep_h endpoint, ucs_status_t ucs)
+{
+    ucx_conduit_t *self = arg;
+
+    (void)ucs;
+    self->lossy = true;
+    for (int rank = 0; rank < self->params.boot->size; rank++)
+        if (self->peers[rank].endpoint == endpoint)
+            self->peers[rank].failed = true;
+}
+
 gas_status_t ucx_endpoint(ucx_conduit_t *self, int rank, ucp_ep_h *endpoint)
 {
     gas_boot_t *boot = self->params.boot;
@@ -147,9 +160,12 @@ gas_status_t ucx_endpoint(ucx_conduit_t *self, int rank, ucp_ep_h *endpoint)
     if (status != GAS_OK)
         return status;
     memset(&params, 0, sizeof(params));
-    params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE;
+    params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
+                        UCP_EP_PARAM_FIELD_ERR_HANDLER;
     params.address = address;
     params.err_mode = UCP_ERR_HANDLING_MODE_NONE;
+    params.err_handler.cb = endpoint_failed;
+    params.err_handler.arg = self;
     ucs = ucp_ep_create(self->worker, &params, endpoint);
     free(address);
     /* Newer versions make the worker without the transport that has no room, and fail here. */
@@ -171,19 +187,21 @@ static void finish_request(ucx_conduit_t *self, ucs_status_ptr_t request, uint64
     ucp_request_free(request);
 }
 
-/* What UCX still keeps back, such as an acknowledgement, a peer may wait for: let it out first. */
-static void close_endpoints(ucx_conduit_t *self)
+/* What UCX still keeps back, such as an acknowledgement, a peer may wait for: lets it out. */
+static void flush_endpoints(ucx_conduit_t *self)
 {
     uint64_t deadline = gas_clock_now() + CLOSE_NS;
     ucp_request_param_t param;
 
     memset(&param, 0, sizeof(param));
-    finish_request(self, ucp_worker_flush_nbx(self->worker, &param), deadline);
-    param.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
-    param.flags = UCP_EP_CLOSE_FLAG_FORCE;
+    if (!self->lossy) {
+        finish_request(self, ucp_worker_flush_nbx(self->worker, &param), deadline);
+        return;
+    }
+    /* What is for a peer that is gone would never go out. */
     for (int rank = 0; rank < self->params.boot->size; rank++)
-        if (self->peers[rank].endpoint != NULL)
-            finish_request(self, ucp_ep_close_nbx(self->peers[rank].endpoint, &param), deadline);
+        if (self->peers[rank].endpoint != NULL && !self->peers[rank].failed)
+            finish_request(self, ucp_ep_flush_nbx(self->peers[rank].endpoint, &param), deadline);
 }
 
 static void ucx_destroy(gas_conduit_t *conduit)
@@ -193,7 +211,7 @@ static void ucx_destroy(gas_conduit_t *conduit)
     self->closing = 1;
     ucx_am_fini(self);
     ucx_segment_close(self);
-    close_endpoints(self);
+    flush_endpoints(self);
     ucp_worker_destroy(self->worker);
     ucx_direct_fini(self);
     ucx_send_fini(self);
@@ -265,6 +283,7 @@ static const gas_conduit_ops_t ucx_ops = {
     .put = ucx_put,
     .get = ucx_get,
     .flush = ucx_flush,
+    .peer_failed = ucx_peer_failed,
     .poll = ucx_poll,
     .arm = ucx_arm,
     .sleep = ucx_sleep,

@@ -13,6 +13,14 @@
  * order: a message that is complete too early waits as a partial one. UCX promises no order, as
  * fragments of long messages and rendezvous announcements may take different lanes.
  *
+ * A peer's death. Endpoints are in UCX's error mode NONE, as with shared memory mode PEER does
+ * without CMA; but they have an error handler, without which a CMA read from a process that is gone
+ * ends this one. UCX hears of a death only by such a read; the runtime hears of it from the
+ * launcher. What was sent into the queue of a peer that is gone UCX keeps for ever, and such an
+ * endpoint cannot be closed in mode NONE: so operations are orphaned. While UCX keeps a message
+ * back for want of room in a dead peer's queue, it cannot be armed either, and waiting is by
+ * looking in.
+ *
  * The worker is in SERIALIZED mode: the runtime's conduit lock guards everything in here. Once
  * `closing` is set, UCX may still call back from within destroy, but nothing is passed on.
  */
@@ -68,10 +76,17 @@ typedef struct ucx_offer ucx_offer_t;
 typedef struct ucx_direct ucx_direct_t;
 typedef struct ucx_wanted ucx_wanted_t;
 
-/* What is on its way out, in one list per conduit, so that what UCX never finishes is freed. */
+/*
+ * What has been given to UCX, in one list per conduit, so that what UCX never finishes is freed.
+ * When the peer fails, an operation is over for the layer above (`give_up`), but UCX may still know
+ * of it: it becomes an *orphan*, which is only there to be freed.
+ */
 typedef struct ucx_outgoing ucx_outgoing_t;
 struct ucx_outgoing {
     ucx_outgoing_t *next, *prev;
+    int rank; /* the peer; -1: none */
+    bool orphan;
+    void (*give_up)(ucx_outgoing_t *outgoing); /* tells the layer above, and counts it as over */
 };
 
 /* What there is to know about one other rank. */
@@ -84,6 +99,7 @@ typedef struct ucx_peer {
     uint64_t base;          /* where it has its segment */
     bool cannot_read;       /* it said that it cannot read this rank's memory */
     atomic_bool unreadable; /* this rank cannot read its memory; any thread */
+    bool failed;            /* it is gone, or UCX cannot reach it any more */
 } ucx_peer_t;
 
 #define PARTIAL_BUCKETS 256u
@@ -96,11 +112,12 @@ typedef struct ucx_conduit {
     int event_fd;
     ucx_peer_t *peers;                    /* by rank */
     int closing;                          /* no callback is passed on any more */
+    bool lossy;                           /* a peer has failed */
     void *arriving;                       /* the buffer whose callback from UCX is running */
-    ucx_outgoing_t *outgoing;             /* sends that are not over */
+    ucx_outgoing_t *outgoing;             /* what is not over for UCX */
     void *spare;                          /* memory for the next small message, or NULL */
     size_t backlog;                       /* eager sends that UCX keeps */
-    size_t outstanding;                   /* every send that is not over */
+    size_t outstanding;                   /* what is not over for the layer above */
     partial_t *partials[PARTIAL_BUCKETS]; /* messages that are not delivered */
     bool direct;                          /* offer buffers to ranks of this host; constant */
     uint64_t proof;                       /* random; constant */
@@ -129,6 +146,7 @@ gas_status_t ucx_am_send(gas_conduit_t *conduit, int destination, const gas_am_t
 gas_status_t ucx_bulk_receive(gas_conduit_t *conduit, gas_bulk_t *bulk, void *landing,
                               gas_done_fn done, void *arg);
 void ucx_bulk_reject(gas_conduit_t *conduit, gas_bulk_t *bulk);
+void ucx_peer_failed(gas_conduit_t *conduit, int rank);
 
 /* Sends a message of the conduit's own; `bytes` are copied. */
 gas_status_t ucx_send_bytes(ucx_conduit_t *self, int rank, unsigned id, const void *bytes,
@@ -169,9 +187,16 @@ ucs_status_t ucx_over_arrived(void *arg, const void *header, size_t header_lengt
 ucs_status_t ucx_want_arrived(void *arg, const void *header, size_t header_length, void *data,
                               size_t length, const ucp_am_recv_param_t *param);
 
-/* A send or a transfer is on its way, or over and freed. */
-void ucx_outgoing_add(ucx_conduit_t *self, ucx_outgoing_t *outgoing);
+/* Ends what was asked for from a rank that has failed. */
+void ucx_direct_peer_failed(ucx_conduit_t *self, int rank);
+
+/* A send, a landing or a transfer is on its way, or over and freed. */
+void ucx_outgoing_add(ucx_conduit_t *self, ucx_outgoing_t *outgoing, int rank,
+                      void (*give_up)(ucx_outgoing_t *outgoing));
 void ucx_outgoing_over(ucx_conduit_t *self, ucx_outgoing_t *outgoing);
+
+/* Drops what has arrived from a rank in part. */
+void ucx_am_peer_failed(ucx_conduit_t *self, int rank);
 
 /* ucx_segment.c and ucx_rma.c: segments and one-sided operations. */
 gas_status_t ucx_segment_create(gas_conduit_t *conduit, size_t size, void **base, void **key,

@@ -21,6 +21,7 @@ struct partial {
 
 /* A landing buffer that is being filled. */
 typedef struct bulk_landing {
+    ucx_outgoing_t super;
     ucx_conduit_t *conduit;
     gas_done_fn done;
     void *arg;
@@ -210,6 +211,7 @@ static ucs_status_t bulk_arrived(void *arg, const void *header, size_t header_le
         return UCS_OK;
     partial->bulk[wire.index].length = length;
     partial->bulk[wire.index].handle = data;
+    partial->bulk[wire.index].source = (int)wire.source;
     partial->announced++;
     self->arriving = data;
     deliver_partials(self, wire.source);
@@ -225,11 +227,18 @@ static void bulk_landed(void *request, ucs_status_t ucs, size_t length, void *us
     bulk_landing_t *landing = user_data;
 
     (void)length;
-    if (!landing->conduit->closing)
+    if (!landing->conduit->closing && !landing->super.orphan)
         landing->done(landing->arg,
                       ucs == UCS_OK ? GAS_OK : ucx_error(ucs, "a buffer could not be received"));
-    free(landing);
+    ucx_outgoing_over(landing->conduit, &landing->super);
     ucp_request_free(request);
+}
+
+static void landing_give_up(ucx_outgoing_t *outgoing)
+{
+    bulk_landing_t *landing = (bulk_landing_t *)outgoing;
+
+    landing->done(landing->arg, GAS_ERR_RANK_FAILED);
 }
 
 gas_status_t ucx_bulk_receive(gas_conduit_t *conduit, gas_bulk_t *bulk, void *landing,
@@ -253,10 +262,12 @@ gas_status_t ucx_bulk_receive(gas_conduit_t *conduit, gas_bulk_t *bulk, void *la
     param.cb.recv_am = bulk_landed;
     param.user_data = state;
     bulk->handle = NULL;
+    /* First: what this rank sent to itself may be over before UCX returns. */
+    ucx_outgoing_add(self, &state->super, bulk->source, landing_give_up);
     request = ucp_am_recv_data_nbx(self->worker, handle, landing, bulk->length, &param);
     if (UCS_PTR_IS_PTR(request))
         return GAS_OK;
-    free(state);
+    ucx_outgoing_over(self, &state->super);
     if (UCS_PTR_IS_ERR(request))
         return ucx_error(UCS_PTR_STATUS(request), "cannot receive a buffer");
     done(arg, GAS_OK);
@@ -271,8 +282,8 @@ void ucx_bulk_reject(gas_conduit_t *conduit, gas_bulk_t *bulk)
         ucx_direct_reject(bulk);
     } else if (bulk->handle != NULL) {
         if (bulk->handle == self->arriving)
-            self->arriving = NULL; /* UCX declines it when its callback returns */
-        else
+            self->arriving = NULL;                  /* UCX declines it when its callback returns */
+        else if (!self->peers[bulk->source].failed) /* releasing it answers its sender */
             ucp_am_data_release(self->worker, bulk->handle);
     }
     bulk->handle = NULL;
@@ -311,16 +322,34 @@ gas_status_t ucx_am_init(ucx_conduit_t *self)
     return status;
 }
 
-void ucx_am_fini(ucx_conduit_t *self)
+/* Frees the partial messages of `source`, of everybody if it is negative. */
+static void drop_partials(ucx_conduit_t *self, int source)
 {
     for (unsigned i = 0; i < PARTIAL_BUCKETS; i++) {
-        while (self->partials[i] != NULL) {
-            partial_t *partial = self->partials[i];
+        partial_t **at = &self->partials[i];
 
-            self->partials[i] = partial->next;
+        while (*at != NULL) {
+            partial_t *partial = *at;
+
+            if (source >= 0 && partial->source != (uint32_t)source) {
+                at = &partial->next;
+                continue;
+            }
+            *at = partial->next;
+            self->peers[partial->source].partials--;
             for (uint32_t k = 0; k < partial->count; k++)
                 ucx_bulk_reject(&self->super, &partial->bulk[k]);
             partial_free(partial);
         }
     }
+}
+
+void ucx_am_peer_failed(ucx_conduit_t *self, int rank)
+{
+    drop_partials(self, rank);
+}
+
+void ucx_am_fini(ucx_conduit_t *self)
+{
+    drop_partials(self, -1);
 }

@@ -42,10 +42,13 @@ struct ucx_direct {
     wire_direct_t wire;
 };
 
-/* A buffer that was asked for. Guarded by the conduit lock. */
+/* A buffer that was asked for: in the conduit's list until it is announced, then one of what UCX
+ * has. Guarded by the conduit lock. */
 struct ucx_wanted {
+    ucx_outgoing_t super;
     ucx_wanted_t *next;
-    ucx_direct_t *direct;
+    ucx_conduit_t *self;
+    ucx_direct_t *direct; /* valid until it is over for the layer above */
     uint32_t index;
     size_t length;
     void *landing;
@@ -78,7 +81,7 @@ size_t ucx_direct_parse(ucx_conduit_t *self, const char *bytes, size_t length,
             free(direct);
             return 0;
         }
-        bulk[i] = (gas_bulk_t){place.length, direct, place.at, i};
+        bulk[i] = (gas_bulk_t){place.length, direct, place.at, i, arrival->source};
     }
     return used;
 }
@@ -101,8 +104,9 @@ static void direct_part_over(ucx_direct_t *direct)
 {
     if (--direct->left > 0)
         return;
-    /* Without memory, or to a peer that is gone: the sender keeps the buffers until it ends. */
-    answer(direct->self, AM_OVER, direct, 0);
+    /* Without memory: the sender keeps the buffers until it ends. */
+    if (!direct->self->peers[direct->source].failed)
+        answer(direct->self, AM_OVER, direct, 0);
     free(direct);
 }
 
@@ -227,7 +231,14 @@ gas_status_t ucx_direct_receive(ucx_conduit_t *self, gas_bulk_t *bulk, void *lan
     wanted = malloc(sizeof(*wanted));
     if (wanted == NULL)
         return gas_error(GAS_ERR_NO_MEMORY, "no memory to receive a buffer");
-    *wanted = (ucx_wanted_t){self->wanted, direct, bulk->index, bulk->length, landing, done, arg};
+    *wanted = (ucx_wanted_t){.next = self->wanted,
+                             .self = self,
+                             .direct = direct,
+                             .index = bulk->index,
+                             .length = bulk->length,
+                             .landing = landing,
+                             .done = done,
+                             .arg = arg};
     self->wanted = wanted; /* first: what this rank asks of itself comes at once */
     bulk->handle = NULL;
     status = answer(self, AM_WANT, direct, bulk->index);
@@ -239,20 +250,55 @@ gas_status_t ucx_direct_receive(ucx_conduit_t *self, gas_bulk_t *bulk, void *lan
     return status;
 }
 
-static void wanted_over(ucx_wanted_t *wanted, ucs_status_t ucs)
+/* It is over for the layer above; the caller frees `wanted`. */
+static void wanted_over(ucx_wanted_t *wanted, gas_status_t status)
 {
-    if (!wanted->direct->self->closing) {
-        wanted->done(wanted->arg,
-                     ucs == UCS_OK ? GAS_OK : ucx_error(ucs, "a buffer could not be received"));
-        direct_part_over(wanted->direct);
+    ucx_direct_t *direct = wanted->direct;
+
+    if (direct->self->closing)
+        return;
+    wanted->done(wanted->arg, status);
+    direct_part_over(direct);
+}
+
+static void wanted_give_up(ucx_outgoing_t *outgoing)
+{
+    wanted_over((ucx_wanted_t *)outgoing, GAS_ERR_RANK_FAILED);
+}
+
+/* UCX has done with it. */
+static void wanted_received(ucx_wanted_t *wanted, ucs_status_t ucs)
+{
+    ucx_conduit_t *self = wanted->self;
+
+    if (!wanted->super.orphan)
+        wanted_over(wanted,
+                    ucs == UCS_OK ? GAS_OK : ucx_error(ucs, "a buffer could not be received"));
+    ucx_outgoing_over(self, &wanted->super);
+}
+
+void ucx_direct_peer_failed(ucx_conduit_t *self, int rank)
+{
+    ucx_wanted_t **at = &self->wanted;
+
+    while (*at != NULL) {
+        ucx_wanted_t *wanted = *at;
+
+        if (wanted->direct->source != (uint32_t)rank) {
+            at = &wanted->next;
+            continue;
+        }
+        *at = wanted->next;
+        wanted_over(wanted, GAS_ERR_RANK_FAILED);
+        free(wanted);
+        at = &self->wanted; /* others may have been added */
     }
-    free(wanted);
 }
 
 static void wanted_landed(void *request, ucs_status_t ucs, size_t length, void *user_data)
 {
     (void)length;
-    wanted_over(user_data, ucs);
+    wanted_received(user_data, ucs);
     ucp_request_free(request);
 }
 
@@ -270,15 +316,18 @@ bool ucx_wanted_arrived(ucx_conduit_t *self, const wire_bulk_t *wire, void *data
         return false;
     *at = wanted->next;
     if (wanted->length != length) {
-        wanted_over(wanted, UCS_ERR_MESSAGE_TRUNCATED);
+        wanted_over(wanted, ucx_error(UCS_ERR_MESSAGE_TRUNCATED, "a buffer has another length"));
+        free(wanted);
         return false;
     }
     param.op_attr_mask = UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
     param.cb.recv_am = wanted_landed;
     param.user_data = wanted;
+    /* First: what this rank sent to itself may be over before UCX returns. */
+    ucx_outgoing_add(self, &wanted->super, (int)wanted->direct->source, wanted_give_up);
     request = ucp_am_recv_data_nbx(self->worker, data, wanted->landing, length, &param);
     if (!UCS_PTR_IS_PTR(request))
-        wanted_over(wanted, UCS_PTR_STATUS(request));
+        wanted_received(wanted, UCS_PTR_STATUS(request));
     return true;
 }
 

@@ -49,6 +49,8 @@ static ucx_offer_t **offer_find(ucx_conduit_t *self, uint32_t destination, uint6
     return at;
 }
 
+static void offer_give_up(ucx_outgoing_t *outgoing);
+
 ucx_offer_t *ucx_offer_create(ucx_conduit_t *self, int destination, uint64_t id, const gas_am_t *am,
                               gas_done_fn done, void *arg)
 {
@@ -73,7 +75,7 @@ ucx_offer_t *ucx_offer_create(ucx_conduit_t *self, int destination, uint64_t id,
     at = offer_find(self, (uint32_t)destination, id);
     offer->next = *at;
     *at = offer;
-    ucx_outgoing_add(self, &offer->super);
+    ucx_outgoing_add(self, &offer->super, destination, offer_give_up);
     if (offer->changeable)
         atomic_fetch_add(&self->unsettled, 1);
     return offer;
@@ -150,12 +152,24 @@ gas_status_t ucx_bulk_settle(gas_conduit_t *conduit)
     return GAS_OK;
 }
 
+/* Its destination has failed. UCX may still know of buffers that were asked for. */
+static void offer_give_up(ucx_outgoing_t *outgoing)
+{
+    ucx_offer_t *offer = (ucx_offer_t *)outgoing;
+
+    offer_unlink(offer);
+    offer->done(offer->arg, GAS_ERR_RANK_FAILED);
+    if (!offer->over && --offer->left == 0)
+        ucx_outgoing_over(offer->self, &offer->super);
+}
+
 static void offer_part_over(ucx_offer_t *offer)
 {
     if (--offer->left > 0)
         return;
-    offer_unlink(offer);
-    if (!offer->self->closing)
+    if (!offer->super.orphan)
+        offer_unlink(offer);
+    if (!offer->self->closing && !offer->super.orphan)
         offer->done(offer->arg, offer->status);
     ucx_outgoing_over(offer->self, &offer->super);
 }

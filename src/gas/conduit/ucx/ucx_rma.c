@@ -13,13 +13,22 @@ typedef struct transfer {
     void *arg;
 } transfer_t;
 
+static void transfer_give_up(ucx_outgoing_t *outgoing)
+{
+    transfer_t *transfer = (transfer_t *)outgoing;
+
+    transfer->conduit->backlog--;
+    transfer->done(transfer->arg, GAS_ERR_RANK_FAILED);
+}
+
 static void transfer_over(void *request, ucs_status_t ucs, void *user_data)
 {
     transfer_t *transfer = user_data;
     ucx_conduit_t *self = transfer->conduit;
 
-    self->backlog--;
-    if (!self->closing)
+    if (!transfer->super.orphan)
+        self->backlog--;
+    if (!self->closing && !transfer->super.orphan)
         transfer->done(transfer->arg,
                        ucs == UCS_OK ? GAS_OK : ucx_error(ucs, "a one-sided transfer failed"));
     ucx_outgoing_over(self, &transfer->super);
@@ -45,8 +54,8 @@ static transfer_t *transfer_create(ucx_conduit_t *self, gas_done_fn done, void *
     return transfer;
 }
 
-/* What UCX answered to the request that `transfer` is. */
-static gas_status_t transfer_begun(transfer_t *transfer, ucs_status_ptr_t request)
+/* What UCX answered to the request that `transfer` is. `rank`: the peer, or -1. */
+static gas_status_t transfer_begun(transfer_t *transfer, int rank, ucs_status_ptr_t request)
 {
     ucx_conduit_t *self = transfer->conduit;
     gas_done_fn done = transfer->done;
@@ -54,7 +63,7 @@ static gas_status_t transfer_begun(transfer_t *transfer, ucs_status_ptr_t reques
 
     if (UCS_PTR_IS_PTR(request)) {
         self->backlog++;
-        ucx_outgoing_add(self, &transfer->super);
+        ucx_outgoing_add(self, &transfer->super, rank, transfer_give_up);
         return GAS_OK;
     }
     free(transfer);
@@ -74,8 +83,9 @@ gas_status_t ucx_put(gas_conduit_t *conduit, int rank, size_t offset, const void
 
     if (transfer == NULL)
         return GAS_ERR_NO_MEMORY;
-    return transfer_begun(transfer, ucp_put_nbx(peer->endpoint, source, length, peer->base + offset,
-                                                peer->rkey, &param));
+    return transfer_begun(
+        transfer, rank,
+        ucp_put_nbx(peer->endpoint, source, length, peer->base + offset, peer->rkey, &param));
 }
 
 gas_status_t ucx_get(gas_conduit_t *conduit, int rank, size_t offset, void *landing, size_t length,
@@ -88,8 +98,9 @@ gas_status_t ucx_get(gas_conduit_t *conduit, int rank, size_t offset, void *land
 
     if (transfer == NULL)
         return GAS_ERR_NO_MEMORY;
-    return transfer_begun(transfer, ucp_get_nbx(peer->endpoint, landing, length,
-                                                peer->base + offset, peer->rkey, &param));
+    return transfer_begun(
+        transfer, rank,
+        ucp_get_nbx(peer->endpoint, landing, length, peer->base + offset, peer->rkey, &param));
 }
 
 gas_status_t ucx_flush(gas_conduit_t *conduit, gas_done_fn done, void *arg)
@@ -100,5 +111,5 @@ gas_status_t ucx_flush(gas_conduit_t *conduit, gas_done_fn done, void *arg)
 
     if (transfer == NULL)
         return GAS_ERR_NO_MEMORY;
-    return transfer_begun(transfer, ucp_worker_flush_nbx(self->worker, &param));
+    return transfer_begun(transfer, -1, ucp_worker_flush_nbx(self->worker, &param));
 }

@@ -29,8 +29,12 @@ typedef struct bulk_send {
     wire_bulk_t wire[]; /* UCX reads each header until its buffer is sent */
 } bulk_send_t;
 
-void ucx_outgoing_add(ucx_conduit_t *self, ucx_outgoing_t *send)
+void ucx_outgoing_add(ucx_conduit_t *self, ucx_outgoing_t *send, int rank,
+                      void (*give_up)(ucx_outgoing_t *send))
 {
+    send->rank = rank;
+    send->orphan = false;
+    send->give_up = give_up;
     send->prev = NULL;
     send->next = self->outgoing;
     if (send->next != NULL)
@@ -47,8 +51,36 @@ void ucx_outgoing_over(ucx_conduit_t *self, ucx_outgoing_t *send)
         self->outgoing = send->next;
     if (send->next != NULL)
         send->next->prev = send->prev;
-    self->outstanding--;
+    if (!send->orphan)
+        self->outstanding--;
     free(send);
+}
+
+/* What is on its way to or from `rank`, and no orphan; NULL if there is nothing. */
+static ucx_outgoing_t *find_outgoing(const ucx_conduit_t *self, int rank)
+{
+    ucx_outgoing_t *outgoing = self->outgoing;
+
+    while (outgoing != NULL && (outgoing->rank != rank || outgoing->orphan))
+        outgoing = outgoing->next;
+    return outgoing;
+}
+
+void ucx_peer_failed(gas_conduit_t *conduit, int rank)
+{
+    ucx_conduit_t *self = (ucx_conduit_t *)conduit;
+    ucx_outgoing_t *outgoing;
+
+    self->lossy = true;
+    self->peers[rank].failed = true;
+    /* From the start each time: giving up may begin and end other operations. */
+    while ((outgoing = find_outgoing(self, rank)) != NULL) {
+        outgoing->orphan = true;
+        self->outstanding--;
+        outgoing->give_up(outgoing);
+    }
+    ucx_direct_peer_failed(self, rank);
+    ucx_am_peer_failed(self, rank);
 }
 
 void ucx_send_fini(ucx_conduit_t *self)
@@ -58,12 +90,18 @@ void ucx_send_fini(ucx_conduit_t *self)
         ucx_outgoing_over(self, self->outgoing);
 }
 
+static void head_give_up(ucx_outgoing_t *outgoing)
+{
+    ((head_send_t *)outgoing)->conduit->backlog--;
+}
+
 static void head_sent(void *request, ucs_status_t ucs, void *user_data)
 {
     head_send_t *send = user_data;
 
     (void)ucs;
-    send->conduit->backlog--;
+    if (!send->super.orphan)
+        send->conduit->backlog--;
     ucx_outgoing_over(send->conduit, &send->super);
     ucp_request_free(request);
 }
@@ -89,7 +127,7 @@ static void head_give(ucx_conduit_t *self, head_send_t *send, size_t length)
 }
 
 /* Sends the bytes of `send`, of head_take(), whose memory is kept or freed when UCX has them. */
-static gas_status_t send_eager(ucx_conduit_t *self, ucp_ep_h endpoint, unsigned id,
+static gas_status_t send_eager(ucx_conduit_t *self, int rank, ucp_ep_h endpoint, unsigned id,
                                head_send_t *send, size_t length, size_t most)
 {
     ucp_request_param_t param;
@@ -104,7 +142,7 @@ static gas_status_t send_eager(ucx_conduit_t *self, ucp_ep_h endpoint, unsigned 
     request = ucp_am_send_nbx(endpoint, id, NULL, 0, send->bytes, length, &param);
     if (UCS_PTR_IS_PTR(request)) {
         self->backlog++;
-        ucx_outgoing_add(self, &send->super);
+        ucx_outgoing_add(self, &send->super, rank, head_give_up);
         return GAS_OK;
     }
     head_give(self, send, most);
@@ -126,10 +164,10 @@ gas_status_t ucx_send_bytes(ucx_conduit_t *self, int rank, unsigned id, const vo
     if (send == NULL)
         return gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", length);
     memcpy(send->bytes, bytes, length);
-    return send_eager(self, endpoint, id, send, length, length);
+    return send_eager(self, rank, endpoint, id, send, length, length);
 }
 
-static gas_status_t send_head(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_am_t *am,
+static gas_status_t send_head(ucx_conduit_t *self, int rank, ucp_ep_h endpoint, const gas_am_t *am,
                               uint64_t id, const ucx_offer_t *offer)
 {
     size_t most = WIRE_HEAD_MAX + am->header_length + am->data_length +
@@ -154,7 +192,14 @@ static gas_status_t send_head(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_
         at = ucx_direct_write(offer, am, at);
     if (am->data_length > 0)
         at = (char *)memcpy(at, am->data, am->data_length) + am->data_length;
-    return send_eager(self, endpoint, AM_HEAD, send, (size_t)(at - send->bytes), most);
+    return send_eager(self, rank, endpoint, AM_HEAD, send, (size_t)(at - send->bytes), most);
+}
+
+static void bulk_give_up(ucx_outgoing_t *outgoing)
+{
+    bulk_send_t *send = (bulk_send_t *)outgoing;
+
+    send->done(send->arg, GAS_ERR_RANK_FAILED);
 }
 
 static void bulk_send_part_over(bulk_send_t *send, ucs_status_t ucs)
@@ -164,7 +209,7 @@ static void bulk_send_part_over(bulk_send_t *send, ucs_status_t ucs)
     if (--send->left > 0)
         return;
     gas_pool_give(send->copy, send->copy_length);
-    if (!send->conduit->closing)
+    if (!send->conduit->closing && !send->super.orphan)
         send->done(send->arg, send->status);
     ucx_outgoing_over(send->conduit, &send->super);
 }
@@ -175,7 +220,7 @@ static void bulk_sent(void *request, ucs_status_t ucs, void *user_data)
     ucp_request_free(request);
 }
 
-static void send_bulk(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_am_t *am,
+static void send_bulk(ucx_conduit_t *self, int rank, ucp_ep_h endpoint, const gas_am_t *am,
                       const gas_iov_t *bulk, uint64_t id, bulk_send_t *send)
 {
     ucp_request_param_t param;
@@ -185,7 +230,7 @@ static void send_bulk(ucx_conduit_t *self, ucp_ep_h endpoint, const gas_am_t *am
     param.flags = UCP_AM_SEND_FLAG_RNDV;
     param.cb.send = bulk_sent;
     param.user_data = send;
-    ucx_outgoing_add(self, &send->super);
+    ucx_outgoing_add(self, &send->super, rank, bulk_give_up);
     for (uint32_t i = 0; i < am->bulk_count; i++) {
         ucs_status_ptr_t request;
 
@@ -222,7 +267,7 @@ static gas_status_t send_direct(ucx_conduit_t *self, int destination, ucp_ep_h e
 
     if (offer == NULL)
         return gas_error(GAS_ERR_NO_MEMORY, "no memory to send %u buffers", am->bulk_count);
-    status = send_head(self, endpoint, am, peer->sent++, offer);
+    status = send_head(self, destination, endpoint, am, peer->sent++, offer);
     if (status != GAS_OK) {
         peer->sent--;
         ucx_offer_cancel(offer);
@@ -269,9 +314,9 @@ static gas_status_t send_rendezvous(ucx_conduit_t *self, int destination, ucp_ep
     send->done = done;
     send->arg = arg;
     id = peer->sent++;
-    status = send_head(self, endpoint, am, id, NULL);
+    status = send_head(self, destination, endpoint, am, id, NULL);
     if (status == GAS_OK) {
-        send_bulk(self, endpoint, am, bulk, id, send);
+        send_bulk(self, destination, endpoint, am, bulk, id, send);
     } else {
         peer->sent--;
         gas_pool_give(send->copy, send->copy_length);
@@ -299,7 +344,7 @@ gas_status_t ucx_am_send(gas_conduit_t *conduit, int destination, const gas_am_t
         return send_rendezvous(self, destination, endpoint, am, done, arg);
     /* The id is taken before it is sent: UCX delivers what this rank sends to itself before it
      * returns, and the handler may send to itself in turn. */
-    status = send_head(self, endpoint, am, peer->sent++, NULL);
+    status = send_head(self, destination, endpoint, am, peer->sent++, NULL);
     if (status != GAS_OK)
         peer->sent--;
     return status;

@@ -1,0 +1,33 @@
+/*
+ * Ranks that have failed (gas/failure.h), as the binding sees them.
+ */
+#ifndef PYGAS_BINDING_FAILURE_H
+#define PYGAS_BINDING_FAILURE_H
+
+#include "state.h"
+
+/* The job's gas_failed_fn. Not attached: ends what is open to that rank, and queues the rest as
+ * work.
+ */
+void pg_rank_failed(gas_job_t *job, int rank, void *arg);
+
+/* Raises RankFailedError for `rank`. Returns NULL. */
+PyObject *pg_raise_rank_failed(int rank);
+
+/* Raises RankFailedError for an operation of all ranks. Returns NULL. */
+PyObject *pg_raise_ranks_failed(void);
+
+/*
+ * Raises the exception for something that failed on the way to or from `rank`. A transport may
+ * notice a death sooner than the launcher: so if it could be that, waits a little for the verdict.
+ * Attached; no requests run meanwhile. Returns NULL.
+ */
+PyObject *pg_raise_transfer(int rank, gas_status_t status);
+
+/* Python functions: failed_ranks() -> list of (rank, status, reason); require_all(), which raises
+ * if there are any; set_policy(go_on). */
+PyObject *pg_require_all(PyObject *module, PyObject *unused);
+PyObject *pg_failed_ranks(PyObject *module, PyObject *unused);
+PyObject *pg_set_policy(PyObject *module, PyObject *go_on);
+
+#endif
