@@ -11,6 +11,7 @@
  *   gas_failure_*()    ranks that failed   failure.h
  *   gas_waiting_*()    who waits for what  waiting.h
  *   gas_pool_*()       landing memory      pool.h
+ *   gas_traffic_*()    what has been sent and received    traffic.h
  *   gas_segment_*(), gas_put(), gas_get(), gas_atomic()    one-sided    segment.h, atomic.h
  */
 #ifndef GAS_GAS_H
@@ -30,6 +31,7 @@
 #include "pool.h"
 #include "segment.h"
 #include "status.h"
+#include "traffic.h"
 #include "wait.h"
 #include "waiter.h"
 #include "waiting.h"

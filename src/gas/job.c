@@ -49,6 +49,7 @@ static void deliver(void *arg, const gas_arrival_t *arrival)
                               atomic_load_explicit(&job->activity, memory_order_relaxed) + 1,
                               memory_order_relaxed);
     if (msg != NULL) {
+        gas_traffic_note_received(&job->traffic, number, arrival);
         handler->run(job, msg, handler->arg);
         return;
     }
@@ -160,6 +161,8 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     job->failed_arg = params->failed_arg;
     job->stacks = params->stacks;
     gas_event_init(&job->ended);
+    job->tend = params->tend;
+    job->tend_arg = params->tend_arg;
     memcpy(job->handlers, params->handlers, sizeof(job->handlers));
     job->handlers[GAS_HANDLER_BARRIER] = (gas_handler_t){gas_barrier_arrived, NULL};
     job->handlers[GAS_HANDLER_MAILBOX] = (gas_handler_t){gas_mailbox_arrived, NULL};
@@ -175,6 +178,8 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     status = gas_config_read(&job->config);
     if (status == GAS_OK)
         status = gas_segment_init(job);
+    if (status == GAS_OK)
+        status = gas_traffic_init(&job->traffic, gas_job_size(job));
     if (status == GAS_OK)
         status = gas_failure_init(job);
     if (status != GAS_OK)
@@ -204,6 +209,7 @@ err_progress:
 err_failure:
     gas_failure_fini(job);
 err_job:
+    gas_traffic_fini(&job->traffic);
     gas_workq_fini(&job->workq);
     pthread_mutex_destroy(&job->lock);
     job->boot->ops->destroy(job->boot);
@@ -239,6 +245,7 @@ void gas_job_stop(gas_job_t *job)
     gas_segment_fini(job);
     job->conduit->ops->destroy(job->conduit);
     gas_failure_fini(job);
+    gas_traffic_fini(&job->traffic);
     gas_workq_fini(&job->workq);
     pthread_mutex_destroy(&job->lock);
     job->boot->ops->destroy(job->boot);
@@ -309,6 +316,8 @@ gas_status_t gas_am_send(gas_job_t *job, int destination, const gas_am_t *am, ga
         status = gas_failure_error(job, destination);
     else
         status = send_locked(job, destination, am, done, arg);
+    if (status == GAS_OK)
+        gas_traffic_note_sent(&job->traffic, destination, am);
     gas_job_note_backlog(job);
     if (am->bulk_count > 0 || atomic_load_explicit(&job->backlog, memory_order_relaxed) > 0)
         gas_progress_unsettled(job);

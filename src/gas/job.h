@@ -16,6 +16,7 @@
 #include "message.h"
 #include "progress.h"
 #include "segment.h"
+#include "traffic.h"
 #include "wait.h"
 #include "work.h"
 
@@ -31,7 +32,6 @@
 #define GAS_HANDLER_OP_ASK 5
 #define GAS_HANDLER_OP_ANSWER 6
 #define GAS_HANDLER_USER 8
-#define GAS_HANDLER_MAX 32 /* a conduit may count on less than 128 */
 
 typedef struct gas_handler {
     gas_handler_fn run;
@@ -55,6 +55,12 @@ typedef void (*gas_failed_fn)(gas_job_t *job, int rank, void *arg);
  * Called from a thread of the boot's, at any time between start and stop; may take seconds. */
 typedef size_t (*gas_stacks_fn)(char *text, size_t size);
 
+/* The layer above does what it has to do now and then, and may put off, such as sending what it has
+ * gathered. Called by the progress thread, without a lock, whenever it looks around; at the latest
+ * after the returned number of nanoseconds (GAS_FOREVER: when something has happened), or soon
+ * after gas_progress_hurry(). Must not block. */
+typedef uint64_t (*gas_tend_fn)(void *arg);
+
 typedef struct gas_job_params {
     gas_boot_t *boot; /* becomes the job's, also if starting it fails */
     const gas_conduit_ops_t *conduit;
@@ -64,7 +70,9 @@ typedef struct gas_job_params {
     gas_idle_fn idle;     /* may be NULL; gets kick_arg */
     gas_failed_fn failed; /* may be NULL */
     void *failed_arg;
-    gas_stacks_fn stacks;       /* may be NULL */
+    gas_stacks_fn stacks; /* may be NULL */
+    gas_tend_fn tend;     /* may be NULL */
+    void *tend_arg;
     gas_interrupt_fn interrupt; /* see boot.h; may be NULL */
     void *interrupt_arg;
 } gas_job_params_t;
@@ -77,6 +85,8 @@ struct gas_job {
     gas_kick_fn kick;
     gas_idle_fn idle;
     void *kick_arg;
+    gas_tend_fn tend;
+    void *tend_arg;
     gas_failed_fn failed;
     void *failed_arg;
     gas_stacks_fn stacks;
@@ -92,6 +102,7 @@ struct gas_job {
     gas_segment_t segment;
     gas_failure_t failure;
     gas_event_t ended; /* set when every rank has finished, or has failed; for gas_job_finish() */
+    gas_traffic_t traffic;
 };
 
 /*

@@ -77,6 +77,31 @@ static void test_close(void)
     world_stop(&world);
 }
 
+static void test_traffic(void)
+{
+    gas_job_params_t params = {.handlers[GAS_HANDLER_USER] = {count, NULL}};
+    gas_am_t am = {.handler = GAS_HANDLER_USER,
+                   .header = "head",
+                   .header_length = 4,
+                   .data = "some data",
+                   .data_length = 9};
+    gas_exchange_t exchange;
+    world_t world;
+
+    atomic_store(&arrived, 0);
+    world_start(&world, 3, NULL, &params, NULL);
+    for (int i = 0; i < 5; i++)
+        CHECK(gas_am_send(world.jobs[0], 1, &am, NULL, NULL) == GAS_OK);
+    await_count(world.jobs[1], 5);
+    exchange = gas_traffic_of_peer(world.jobs[0], 1);
+    CHECK(exchange.sent.messages == 5 && exchange.sent.bytes == 5 * 13);
+    CHECK(exchange.received.messages == 0 && exchange.received.bytes == 0);
+    exchange = gas_traffic_of_handler(world.jobs[1], GAS_HANDLER_USER);
+    CHECK(exchange.received.messages == 5 && exchange.received.bytes == 5 * 13);
+    CHECK(gas_traffic_of_peer(world.jobs[0], 2).sent.messages == 0);
+    world_stop(&world);
+}
+
 static void test_bad_setting(void)
 {
     gas_job_params_t params = {.conduit = gas_conduit_loopback()};
@@ -127,6 +152,7 @@ int main(void)
     RUN(test_destinations);
     RUN(test_unknown_handler);
     RUN(test_close);
+    RUN(test_traffic);
     RUN(test_bad_setting);
     RUN(test_stop_with_backlog);
     return 0;

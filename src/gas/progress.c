@@ -159,29 +159,55 @@ static uint64_t remind(gas_job_t *job)
     return age < KICK_MAX_NS ? age : KICK_MAX_NS;
 }
 
-static void nap(gas_job_t *job, gas_waiter_t *self, unsigned *seen, unsigned *busy)
+/* Lets the layer above do what it has put off. Returns for how long to sleep at most: `drowsy` is
+ * set before it looks, so what it is given afterwards comes with a wake-up. */
+static uint64_t tend(gas_job_t *job)
+{
+    uint64_t timeout;
+
+    if (job->tend == NULL)
+        return GAS_FOREVER;
+    atomic_store(&job->progress.drowsy, true);
+    timeout = job->tend(job->tend_arg);
+    if (timeout <= TICK_NS)
+        atomic_store(&job->progress.drowsy, false);
+    return timeout;
+}
+
+void gas_progress_hurry(gas_job_t *job)
+{
+    if (atomic_load(&job->progress.drowsy) && atomic_exchange(&job->progress.drowsy, false))
+        gas_waiter_wake(&job->progress.self);
+}
+
+static void nap(gas_job_t *job, gas_waiter_t *self, uint64_t *seen, unsigned *busy)
 {
     gas_progress_t *progress = &job->progress;
-    unsigned waits = atomic_load_explicit(&progress->waits, memory_order_relaxed);
-    uint64_t timeout = remind(job);
+    uint64_t waits = atomic_load_explicit(&progress->waits, memory_order_relaxed);
+    uint64_t timeout = remind(job), tended = tend(job);
 
     if (job->idle != NULL) {
         uint64_t limit = job->idle(job->kick_arg);
 
         timeout = timeout < limit ? timeout : limit;
     }
+    if (tended < timeout)
+        timeout = tended;
     if (atomic_load(&job->backlog) > 0 || atomic_load(&job->failure.pending)) {
         /* Too short to be woken from, so that senders need not. */
+        atomic_store(&progress->drowsy, false);
         gas_waiter_retract(self);
         gas_waiter_sleep(self, timeout < BACKLOG_NS ? timeout : BACKLOG_NS);
         return;
     }
     if (!has_watch(progress, self))
         gas_waiter_sleep(self, timeout);
-    else if (waits != *seen)
-        gas_waiter_sleep(self, timeout < TICK_NS ? timeout : TICK_NS);
-    else
+    else if (waits == *seen)
         gas_progress_sleep(job, self, timeout, busy);
+    else {
+        atomic_store(&progress->drowsy, false);
+        gas_waiter_sleep(self, timeout < TICK_NS ? timeout : TICK_NS);
+    }
     *seen = waits;
     gas_waiter_retract(self);
 }
@@ -191,7 +217,8 @@ static void *progress_main(void *arg)
     gas_job_t *job = arg;
     gas_progress_t *progress = &job->progress;
     gas_waiter_t *self = &progress->self;
-    unsigned seen = 0, busy = 0;
+    uint64_t seen = 0;
+    unsigned busy = 0;
 
     while (!atomic_load(&progress->stopping)) {
         for (unsigned i = 0; i < POLLS_MAX && gas_progress_poll(job) > 0; i++)

@@ -29,8 +29,9 @@ typedef struct gas_progress {
     gas_waiter_t self;             /* the progress thread's own */
     pthread_t thread;
     atomic_bool stopping;
+    atomic_bool drowsy;         /* the progress thread is about to sleep for longer than a tick */
     atomic_uint awake_workers;  /* threads in gas_wait(WORK) that are polling, not sleeping */
-    atomic_uint waits;          /* counts gas_wait() calls, to see that the program is active */
+    _Atomic(uint64_t) waits;    /* counts gas_wait() calls, to see that the program is active */
     _Atomic(uint64_t) yield_ns; /* for how long a wait yields before it sleeps; adapts */
 } gas_progress_t;
 
@@ -55,6 +56,10 @@ bool gas_progress_sleep(gas_job_t *job, gas_waiter_t *waiter, uint64_t timeout, 
 
 /* Sees to it that queued work gets drained. Any thread, also inside handlers. */
 void gas_progress_notify(gas_job_t *job);
+
+/* Gets the progress thread to call gas_job_params_t.tend within a tick, half a millisecond. Cheap
+ * if it is looking around anyway. Any thread; takes no lock. */
+void gas_progress_hurry(gas_job_t *job);
 
 /* The conduit was given something that it may not have passed on yet: sees to it that somebody
  * polls. Call it under the job lock, after job->backlog has been set. */

@@ -263,6 +263,58 @@ static void test_backlog_is_sent(void)
     world_stop(&world);
 }
 
+/* A tend that is due after `tend_after`, and says when it was called. */
+static atomic_uint tended;
+static _Atomic(uint64_t) tend_after;
+
+static uint64_t count_tend(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&tended, 1);
+    return atomic_load(&tend_after);
+}
+
+static bool tended_within(unsigned before, uint64_t limit)
+{
+    uint64_t deadline = gas_clock_now() + limit;
+
+    while (atomic_load(&tended) == before && gas_clock_left(deadline) > 0)
+        usleep(200);
+    return atomic_load(&tended) > before;
+}
+
+static void test_tending(void)
+{
+    gas_job_params_t params = {
+        .handlers[GAS_HANDLER_USER] = {note_arrived, NULL}, .kick = count_kick, .tend = count_tend};
+    gas_event_t event = GAS_EVENT_INIT;
+    unsigned before;
+    world_t world;
+
+    atomic_store(&tend_after, GAS_FOREVER);
+    world_start(&world, 1, NULL, &params, NULL);
+    usleep(50000);
+    before = atomic_load(&tended);
+    CHECK(!tended_within(before, 200 * MS)); /* asleep for good */
+    for (int i = 0; i < 20; i++) {
+        before = atomic_load(&tended);
+        gas_progress_hurry(world.jobs[0]);
+        CHECK(tended_within(before, SECOND));
+        usleep(2000);
+    }
+    /* Also while a waiting thread has the watch. */
+    gas_wait(world.jobs[0], &event, gas_clock_now() + 20 * MS, 0);
+    before = atomic_load(&tended);
+    gas_progress_hurry(world.jobs[0]);
+    CHECK(tended_within(before, SECOND));
+    /* And again and again if that is asked for. */
+    atomic_store(&tend_after, 2 * MS);
+    gas_progress_hurry(world.jobs[0]);
+    for (int i = 0; i < 5; i++)
+        CHECK(tended_within(atomic_load(&tended), SECOND));
+    world_stop(&world);
+}
+
 int main(void)
 {
     RUN(test_deadlines);
@@ -273,5 +325,6 @@ int main(void)
     RUN(test_work_wakes_sleeper);
     RUN(test_kicks);
     RUN(test_backlog_is_sent);
+    RUN(test_tending);
     return 0;
 }

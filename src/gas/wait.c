@@ -236,3 +236,8 @@ gas_status_t gas_wait(gas_job_t *job, gas_event_t *event, uint64_t deadline, uns
     }
     return status;
 }
+
+uint64_t gas_wait_count(gas_job_t *job)
+{
+    return atomic_load_explicit(&job->progress.waits, memory_order_relaxed);
+}

@@ -29,4 +29,7 @@ typedef struct gas_job gas_job_t;
  */
 gas_status_t gas_wait(gas_job_t *job, gas_event_t *event, uint64_t deadline, unsigned flags);
 
+/* How often gas_wait() has been called. */
+uint64_t gas_wait_count(gas_job_t *job);
+
 #endif
