@@ -32,6 +32,10 @@ barrier, broadcast
     Collective operations of the whole job.
 progress
     Run the requests that have arrived.
+collect
+    Free cycles of garbage that span ranks. (Anything else goes by itself.)
+objects, stats
+    What is shared; what has been sent.
 on_failure, failed_ranks, RankFailedError
     What happens when a rank fails.
 init
@@ -55,6 +59,7 @@ from pygas._version import __version__
 
 if TYPE_CHECKING:
     from pygas._core import Future, Proxy, deferred
+    from pygas.cycles import collect
     from pygas.errors import RankFailedError, RemoteError
     from pygas.futures import (
         ALL_COMPLETED,
@@ -64,7 +69,8 @@ if TYPE_CHECKING:
         gather,
         wait,
     )
-    from pygas.objects import async_, by_ref, is_local, local, owner, progress, resolve
+    from pygas.memory import SharedObject, Stats, Traffic, objects, stats
+    from pygas.proxies import async_, by_ref, is_local, local, owner, progress, resolve
     from pygas.ranks import Rank, at
     from pygas.sync import (
         Barrier,
@@ -106,7 +112,10 @@ __all__ = [
     "RankFailedError",
     "RemoteError",
     "Semaphore",
+    "SharedObject",
+    "Stats",
     "Team",
+    "Traffic",
     "__version__",
     "as_completed",
     "async_",
@@ -114,17 +123,20 @@ __all__ = [
     "barrier",
     "broadcast",
     "by_ref",
+    "collect",
     "deferred",
     "failed_ranks",
     "gather",
     "init",
     "is_local",
     "local",
+    "objects",
     "on_failure",
     "owner",
     "progress",
     "resolve",
     "share",
+    "stats",
     "wait",
     "world",
 ]
@@ -150,21 +162,27 @@ _HOMES = {
     "RankFailedError": "pygas.errors",
     "RemoteError": "pygas.errors",
     "Semaphore": "pygas.sync",
+    "SharedObject": "pygas.memory",
+    "Stats": "pygas.memory",
     "Team": "pygas.team",
+    "Traffic": "pygas.memory",
     "as_completed": "pygas.futures",
-    "async_": "pygas.objects",
+    "async_": "pygas.proxies",
     "at": "pygas.ranks",
     "barrier": "pygas.team",
     "broadcast": "pygas.team",
-    "by_ref": "pygas.objects",
+    "by_ref": "pygas.proxies",
+    "collect": "pygas.cycles",
     "deferred": "pygas._core",
     "gather": "pygas.futures",
-    "is_local": "pygas.objects",
-    "local": "pygas.objects",
-    "owner": "pygas.objects",
-    "progress": "pygas.objects",
-    "resolve": "pygas.objects",
+    "is_local": "pygas.proxies",
+    "local": "pygas.proxies",
+    "objects": "pygas.memory",
+    "owner": "pygas.proxies",
+    "progress": "pygas.proxies",
+    "resolve": "pygas.proxies",
     "share": "pygas.team",
+    "stats": "pygas.memory",
     "wait": "pygas.futures",
     "world": "pygas.team",
 }

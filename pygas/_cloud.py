@@ -59,10 +59,27 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return super().reducer_override(obj)
 
 
+class _LeavingPickler(_Pickler):
+    def __init__(self, stream: io.BytesIO, protocol: int, leave_out: Callable[[Any], Any]) -> None:
+        super().__init__(stream, protocol=protocol)
+        self._leave_out = leave_out
+
+    def persistent_id(self, obj: Any) -> Any:
+        return self._leave_out(obj)
+
+
 def dumps(
-    obj: object, *, protocol: int, buffer_callback: Callable[[Any], Any] | None = None
+    obj: object,
+    *,
+    protocol: int,
+    buffer_callback: Callable[[Any], Any] | None = None,
+    leave_out: Callable[[Any], Any] | None = None,
 ) -> bytes:
-    """Like `pickle.dumps`, for more objects."""
+    """Like `pickle.dumps`, for more objects; `leave_out` is a pickler's `persistent_id`."""
     with io.BytesIO() as stream:
-        _Pickler(stream, protocol=protocol, buffer_callback=buffer_callback).dump(obj)
+        if leave_out is not None:
+            pickler: _Pickler = _LeavingPickler(stream, protocol, leave_out)
+        else:
+            pickler = _Pickler(stream, protocol=protocol, buffer_callback=buffer_callback)
+        pickler.dump(obj)
         return stream.getvalue()

@@ -29,6 +29,7 @@ _running = False  # with success; stays true when the job has ended
 #: Tags of messages between mailboxes are (kind << 56) + number.
 TAG_BROADCAST = 2 << 56
 TAG_CHECK = 3 << 56
+TAG_COLLECT = 0x60 << 56  # and 0x61 in the extension, for votes
 
 
 def _keep_socket_private() -> None:
@@ -52,6 +53,11 @@ def core() -> Any:
     return module
 
 
+def _looks_after(word: str) -> bool:
+    """Tell whether a word is in PYGAS_DEBUG."""
+    return word in os.environ.get("PYGAS_DEBUG", "").replace(" ", "").split(",")
+
+
 def start() -> None:
     """Start the job unless it has been started. Collective; see `init`."""
     global _started, _running
@@ -61,13 +67,14 @@ def start() -> None:
         if _started:
             raise RuntimeError("the job could not be started; see the error before this one")
         module = core()
-        for name in ("errors", "objects", "ranks", "team"):
+        for name in ("errors", "memory", "proxies", "ranks", "team"):
             # Not later: a request that runs in the middle of the import might need it.
             importlib.import_module(f"pygas.{name}")
         _started = True
         module.start(_spec)
         _running = True
-        os.register_at_fork(after_in_child=module.after_fork)
+        if _looks_after("leaks"):
+            module.trace_exports(importlib.import_module("pygas.memory").place)
 
 
 def init() -> None:
@@ -165,7 +172,10 @@ def _end() -> None:
     try:
         # Python leaves an uncaught exception here before it exits.
         if getattr(sys, "last_value", None) is None:
+            module.release()
             proper = _meet(module)
+            if proper and _looks_after("leaks"):
+                importlib.import_module("pygas.memory").report()
     finally:
         module.finish(proper)
         helper = sys.modules.get("pygas._deferred")

@@ -9,14 +9,17 @@ arrives, as a `RemoteError`.
 from __future__ import annotations
 
 import contextlib
+import io
 import pickle
 import traceback
 from collections.abc import Iterable
 
+from pygas._job import core
+
 __all__ = ["RankFailedError", "RemoteError"]
 
-#: (pickled exception or None, type name, text, traceback without notes, notes)
-Description = tuple[bytes | None, str, str, str, list[str]]
+#: (pickled exception or None, the Proxies in it, type name, text, traceback without notes, notes)
+Description = tuple[bytes | None, list[object], str, str, str, list[str]]
 
 # An exception that crosses many ranks gets a note on each: the first and the last few are kept.
 _NOTES_KEPT = 8
@@ -75,23 +78,63 @@ def _text(exception: BaseException) -> str:
         return "<its text could not be had: str() raised an exception>"
 
 
-def _pickled(exception: BaseException) -> bytes | None:
-    """Return a pickle if one can be made and read back into the same type, else None."""
-    for dumps in (pickle.dumps, _cloud_dumps):
-        try:
-            data = dumps(exception, protocol=5)
-            if type(pickle.loads(data)) is type(exception):
-                return data
-        except Exception:
-            pass
-    return None
+class _Pickler(pickle.Pickler):
+    """Leaves the Proxies out, for a pickle refers to objects without keeping them alive."""
+
+    def __init__(self, stream: io.BytesIO, proxies: list[object]) -> None:
+        super().__init__(stream, protocol=5)
+        self._proxies = proxies
+
+    def persistent_id(self, obj: object) -> int | None:
+        return _leave_out(obj, self._proxies)
 
 
-def _cloud_dumps(exception: BaseException, protocol: int) -> bytes:
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, data: bytes, proxies: list[object]) -> None:
+        super().__init__(io.BytesIO(data))
+        self._proxies = proxies
+
+    def persistent_load(self, pid: int) -> object:
+        return self._proxies[pid]
+
+
+def _leave_out(obj: object, proxies: list[object]) -> int | None:
+    """Return the number of a Proxy among `proxies`, in which it is put; None for other objects."""
+    if not issubclass(type(obj), core().Proxy):
+        return None
+    proxies.append(obj)
+    return len(proxies) - 1
+
+
+def _dumps(exception: BaseException, proxies: list[object]) -> bytes:
+    with io.BytesIO() as stream:
+        _Pickler(stream, proxies).dump(exception)
+        return stream.getvalue()
+
+
+def _cloud_dumps(exception: BaseException, proxies: list[object]) -> bytes:
     """Pickle an exception whose class is local to a function."""
     from pygas import _cloud
 
-    return _cloud.dumps(exception, protocol=protocol)
+    return _cloud.dumps(exception, protocol=5, leave_out=lambda obj: _leave_out(obj, proxies))
+
+
+def _loads(data: bytes, proxies: list[object]) -> object:
+    return _Unpickler(data, proxies).load()
+
+
+def _pickled(exception: BaseException) -> tuple[bytes | None, list[object]]:
+    """Return a pickle, if one can be made and read back into the same type, and the Proxies that
+    travel beside it."""
+    for dumps in (_dumps, _cloud_dumps):
+        proxies: list[object] = []
+        try:
+            data = dumps(exception, proxies)
+            if type(_loads(data, proxies)) is type(exception):
+                return data, proxies
+        except Exception:
+            pass
+    return None, []
 
 
 def describe(exception: BaseException) -> Description:
@@ -105,7 +148,7 @@ def describe(exception: BaseException) -> Description:
     except Exception:
         trace = f"{_type_name(exception)}: <its traceback could not be formatted>\n"
     name, text = _type_name(exception), _text(exception)
-    return _pickled(exception), name, text, trace, _notes(exception)
+    return *_pickled(exception), name, text, trace, _notes(exception)
 
 
 def _notes(exception: BaseException) -> list[str]:
@@ -125,11 +168,11 @@ def rebuild(description: Description | bytes, rank: int) -> BaseException:
     """
     if isinstance(description, bytes):
         return _rebuild_brief(description.decode(errors="replace"), rank)
-    data, name, text, trace, notes = description
+    data, proxies, name, text, trace, notes = description
     exception: BaseException | None = None
     if data is not None:
         try:
-            loaded = pickle.loads(data)
+            loaded = _loads(data, proxies)
         except Exception:
             loaded = None
         if isinstance(loaded, BaseException):

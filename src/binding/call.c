@@ -14,6 +14,7 @@
 #include "arguments.h"
 #include "cancel.h"
 #include "compat.h"
+#include "exports.h"
 #include "failure.h"
 #include "future.h"
 #include "giveback.h"
@@ -121,8 +122,10 @@ void pg_call_unref(pg_call_t *call)
 {
     if (atomic_fetch_sub(&call->references, 1) > 1)
         return;
-    if (call->reply != NULL && atomic_load(&pg.phase) == PG_RUNNING)
+    if (call->reply != NULL && atomic_load(&pg.phase) == PG_RUNNING) {
+        pg_payload_refuse(call->reply, &call->head.wire);
         gas_msg_free(pg.job, call->reply);
+    }
     free(call);
 }
 
@@ -247,11 +250,14 @@ void pg_call_replied(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
     pg_call_t *call = NULL;
     pg_reply_head_t head;
+    bool sound = pg_reply_head_get(&head, msg->header, msg->header_length);
 
     (void)arg;
-    if (pg_reply_head_get(&head, msg->header, msg->header_length))
+    if (sound)
         call = slot_free(head.call);
     if (call == NULL) {
+        if (sound)
+            pg_payload_refuse(msg, &head.wire);
         gas_msg_free(job, msg);
         return;
     }
@@ -331,14 +337,51 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
     return NULL;
 }
 
+/* After a request that could not be sent: see pg_call_start(). */
+static void unpin(int owner, pg_op_t op, uint64_t object)
+{
+    if (owner == pg.rank && pg_op_has_object(op))
+        pg_exports_unpin(object);
+}
+
+static _Atomic(void *) holding; /* the thread that holds the calls of others; NULL: none */
+
+void pg_calls_hold(bool hold)
+{
+    atomic_store(&holding, hold ? gas_work_token() : NULL);
+}
+
+/* Waits while another thread holds the calls of this one. */
+static void stand_by(void)
+{
+    uint64_t deadline = gas_clock_now() + PG_CALL_HOLD_NS;
+    struct timespec pause = {.tv_nsec = 200000};
+    void *holder;
+
+    while ((holder = atomic_load(&holding)) != NULL && holder != gas_work_token() &&
+           !pg_request_is_running() && gas_clock_left(deadline) > 0) {
+        Py_BEGIN_ALLOW_THREADS nanosleep(&pause, NULL);
+        Py_END_ALLOW_THREADS
+    }
+}
+
+static inline bool is_held(void)
+{
+    return atomic_load_explicit(&holding, memory_order_relaxed) != NULL;
+}
+
 pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want)
 {
-    pg_call_t *call;
+    pg_call_t *call = NULL;
 
-    if (pg_enter() < 0)
-        return NULL;
-    call = start(owner, op, object, args, want, true);
-    pg_leave();
+    if (pg_enter() == 0) {
+        if (is_held())
+            stand_by();
+        call = start(owner, op, object, args, want, true);
+        pg_leave();
+    }
+    if (call == NULL)
+        unpin(owner, op, object);
     return call;
 }
 
@@ -409,9 +452,15 @@ PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *arg
     bool replied = false;
     pg_call_t *call;
 
-    if (pg_enter() < 0)
+    if (pg_enter() < 0) {
+        unpin(owner, op, object);
         return NULL;
+    }
+    if (is_held())
+        stand_by();
     call = start(owner, op, object, args, want, false);
+    if (call == NULL)
+        unpin(owner, op, object);
     if (call != NULL) {
         gas_waiting_begin(&waiting, "the reply to a call", owner);
         replied = pg_wait_reply(&call->event, GAS_FOREVER, owner) > 0;

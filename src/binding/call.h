@@ -34,7 +34,8 @@ typedef struct pg_call {
 } pg_call_t;
 
 /* Sends a request whose reply a Future will wait for: `shared`. A new reference to the call, or
- * NULL with an exception. `args`: a tuple. */
+ * NULL with an exception. `args`: a tuple. Takes over the pin (exports.h) that an `object` of this
+ * rank must have; the caller keeps one of another rank alive until this returns. */
 pg_call_t *pg_call_start(int owner, pg_op_t op, uint64_t object, PyObject *args, pg_want_t want);
 
 /*
@@ -87,6 +88,11 @@ bool pg_calls_are_ending(void);
 
 /* In a forked child, where another thread of the rank may have held a lock. */
 void pg_calls_after_fork(void);
+
+/* From now on the program's other threads wait before they begin something, for up to
+ * PG_CALL_HOLD_NS each; what requests ask for in their turn goes on. The calling thread ends it. */
+#define PG_CALL_HOLD_NS 2000000000u
+void pg_calls_hold(bool hold);
 
 /* The handler of replies. */
 void pg_call_replied(gas_job_t *job, gas_msg_t *msg, void *arg);

@@ -192,6 +192,17 @@ static int wait_for_parcel(gas_parcel_t *parcel)
     }
 }
 
+/* A parcel that came when nobody waited for it any more. */
+static void refuse(const gas_msg_t *msg)
+{
+    parcel_head_t head;
+
+    if (msg->header_length != sizeof(head))
+        return;
+    memcpy(&head, msg->header, sizeof(head));
+    pg_payload_refuse(msg, &head.wire);
+}
+
 PyObject *pg_take(PyObject *module, PyObject *args)
 {
     unsigned long long tag;
@@ -220,7 +231,10 @@ PyObject *pg_take(PyObject *module, PyObject *args)
     } else if (outcome == 0 && msg->header_length == sizeof(head)) {
         memcpy(&head, msg->header, sizeof(head));
         encoded = encoded_new(pg_payload_fetch(msg, &head.wire));
-    } else if (outcome == 0) {
+    } else if (msg != NULL) {
+        refuse(msg);
+    }
+    if (outcome == 0 && encoded == NULL && !PyErr_Occurred()) {
         PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived");
     }
     if (msg != NULL)

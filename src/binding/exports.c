@@ -1,112 +1,447 @@
 /*
- * Design notes. `lock` guards the table, for free-threaded builds and for callers that may switch
- * threads; no Python code runs while it is held. `ids` maps an object's address to its index, for
- * as long as the entry keeps the object alive.
+ * Design notes. `lock` guards the table. It is a leaf, and no Python code runs while it is held.
+ * Memory is malloc's, since handlers come here.
+ *
+ * An entry is *free*, *live* (it has weight or pins), or *dying*: it has neither and waits, in the
+ * list `dying`, for a thread that may let go of a Python object. That is a piece of work like a
+ * request (`reclaim`), so finalizers and weakref callbacks of the object run where its requests
+ * run, and after those that were queued before. The progress thread queues it (pg_exports_tend()),
+ * a moment after the first entry has come: many go in one piece of work, and a call that passes a
+ * reference costs none of its own. A dying entry that is asked for again is live again: reclaim
+ * looks at the counts, not at the list.
  */
 #include "exports.h"
 
+#include "compat.h"
+#include "request.h"
+#include "weight.h"
+
+#include <limits.h>
 #include <pthread.h>
+
+#define RECLAIM_MOST 32   /* objects let go of in one item of work, so that others get a turn */
+#define GATHER_NS 100000u /* for which they gather */
 
 typedef struct entry {
     PyObject *object; /* NULL: free */
+    uint64_t weight;  /* out at other ranks and in messages */
+    uint32_t pins;    /* of this rank: payloads, requests that wait, pickles */
     uint32_t generation;
+    uint32_t next; /* index + 1 of the next free one, or of the next in its bucket; 0: none */
+    uint32_t next_dying;
+    bool is_dying; /* in the list `dying` */
+    char *where;   /* while tracing: where it was shared first */
 } entry_t;
 
 static struct {
     pthread_mutex_t lock;
     entry_t *entries;
-    uint32_t used, capacity;
-    PyObject *ids; /* dict: address -> index */
+    uint32_t *buckets; /* by the object's address: index + 1 of the first; as many as `capacity` */
+    uint32_t capacity; /* a power of two */
+    uint32_t count;
+    uint32_t free, dying; /* index + 1; 0: none */
+    bool reclaiming;      /* `reclaim` is due, queued or runs */
+    atomic_bool due;      /* and is to be queued */
+    uint64_t since;       /* when the progress thread saw that; its own */
+    gas_work_t reclaim;
+    PyObject *trace; /* asked where an object is shared; NULL: nobody wants to know */
 } exports = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-int pg_exports_init(void)
+/* ---- the table, under the lock ---- */
+
+static uint32_t *bucket_of(const PyObject *object)
 {
-    exports.ids = PyDict_New();
-    return exports.ids != NULL ? 0 : -1;
+    uint64_t hash = ((uint64_t)(uintptr_t)object >> 4) * 0x9E3779B97F4A7C15u;
+
+    return &exports.buckets[hash >> 32 & (exports.capacity - 1)];
+}
+
+static void link_entry(uint32_t index)
+{
+    entry_t *entry = &exports.entries[index];
+    uint32_t *bucket = bucket_of(entry->object);
+
+    entry->next = *bucket;
+    *bucket = index + 1;
+}
+
+static void unlink_entry(uint32_t index)
+{
+    uint32_t *at = bucket_of(exports.entries[index].object);
+
+    while (*at != index + 1)
+        at = &exports.entries[*at - 1].next;
+    *at = exports.entries[index].next;
+}
+
+static bool grow(void)
+{
+    uint32_t before = exports.capacity, capacity = before > 0 ? before * 2 : 64;
+    entry_t *entries;
+    uint32_t *buckets;
+
+    if (capacity < before)
+        return false;
+    entries = realloc(exports.entries, capacity * sizeof(*entries));
+    if (entries == NULL)
+        return false;
+    exports.entries = entries;
+    buckets = calloc(capacity, sizeof(*buckets));
+    if (buckets == NULL)
+        return false;
+    free(exports.buckets);
+    exports.buckets = buckets;
+    exports.capacity = capacity;
+    for (uint32_t i = 0; i < before; i++)
+        if (entries[i].object != NULL)
+            link_entry(i);
+    for (uint32_t i = before; i < capacity; i++)
+        entries[i] = (entry_t){.generation = 1, .next = i + 1 < capacity ? i + 2 : 0};
+    exports.free = before + 1;
+    return true;
+}
+
+static entry_t *find(uint64_t id)
+{
+    uint32_t index = (uint32_t)id;
+    entry_t *entry;
+
+    if (index >= exports.capacity)
+        return NULL;
+    entry = &exports.entries[index];
+    return entry->generation == (uint32_t)(id >> 32) && entry->object != NULL ? entry : NULL;
+}
+
+static uint64_t id_of(uint32_t index)
+{
+    return (uint64_t)exports.entries[index].generation << 32 | index;
+}
+
+/* The index of the object's entry, made if need be; -1 without memory. */
+static int64_t enter(PyObject *object)
+{
+    uint32_t index;
+
+    if (exports.capacity > 0)
+        for (index = *bucket_of(object); index != 0; index = exports.entries[index - 1].next)
+            if (exports.entries[index - 1].object == object)
+                return index - 1;
+    if (exports.free == 0 && !grow())
+        return -1;
+    index = exports.free - 1;
+    exports.free = exports.entries[index].next;
+    exports.entries[index].object = Py_NewRef(object);
+    exports.count++;
+    link_entry(index);
+    return index;
+}
+
+/* Takes the entry out. The reference to its object is the caller's. An index whose generations are
+ * used up is not used again. */
+static PyObject *take_out(uint32_t index)
+{
+    entry_t *entry = &exports.entries[index];
+    PyObject *object = entry->object;
+
+    unlink_entry(index);
+    entry->object = NULL;
+    free(entry->where);
+    entry->where = NULL;
+    exports.count--;
+    if (++entry->generation != 0) {
+        entry->next = exports.free;
+        exports.free = index + 1;
+    }
+    return object;
+}
+
+/* ---- letting go ---- */
+
+/* The next object that nobody refers to, a reference of the caller's; NULL, and the work is over,
+ * if there is none. */
+static PyObject *next_dead(void)
+{
+    PyObject *object = NULL;
+
+    pthread_mutex_lock(&exports.lock);
+    while (object == NULL && exports.dying != 0) {
+        uint32_t index = exports.dying - 1;
+        entry_t *entry = &exports.entries[index];
+
+        exports.dying = entry->next_dying;
+        entry->is_dying = false;
+        if (entry->weight == 0 && entry->pins == 0)
+            object = take_out(index);
+    }
+    if (object == NULL)
+        exports.reclaiming = false;
+    pthread_mutex_unlock(&exports.lock);
+    return object;
+}
+
+static void push_reclaim(void);
+
+static void reclaim_run(gas_work_t *work)
+{
+    PyObject *pending = PyErr_GetRaisedException(); /* a finalizer that waits may have one */
+    PyObject *object = NULL;
+
+    (void)work;
+    for (int i = 0; i < RECLAIM_MOST && (object = next_dead()) != NULL; i++)
+        Py_DECREF(object);
+    if (object != NULL && atomic_load(&pg.phase) == PG_RUNNING)
+        push_reclaim();
+    if (pending != NULL)
+        PyErr_SetRaisedException(pending);
+}
+
+static void push_reclaim(void)
+{
+    exports.reclaim.run = reclaim_run;
+    exports.reclaim.depth = UINT_MAX; /* it waits for nobody */
+    gas_work_push(pg.job, &exports.reclaim);
+}
+
+/* Has reclaim queued. The table is cleared at the end of the job, so nothing is lost if it is too
+ * late. */
+static void hurry(void)
+{
+    atomic_store(&exports.due, true);
+    atomic_fetch_add(&pg.users, 1);
+    if (atomic_load(&pg.phase) == PG_RUNNING)
+        gas_progress_hurry(pg.job);
+    pg_leave();
+}
+
+uint64_t pg_exports_tend(void)
+{
+    uint64_t now;
+
+    if (!atomic_load(&exports.due))
+        return GAS_FOREVER;
+    now = gas_clock_now();
+    if (exports.since == 0)
+        exports.since = now;
+    if (now - exports.since < GATHER_NS)
+        return GATHER_NS - (now - exports.since);
+    exports.since = 0;
+    atomic_store(&exports.due, false);
+    push_reclaim();
+    return GAS_FOREVER;
+}
+
+/* Whether the entry has become garbage, and hurry() is due, once the lock is free. */
+static bool is_first_garbage(entry_t *entry)
+{
+    if (entry->weight > 0 || entry->pins > 0 || entry->is_dying)
+        return false;
+    entry->is_dying = true;
+    entry->next_dying = exports.dying;
+    exports.dying = (uint32_t)(entry - exports.entries) + 1;
+    if (exports.reclaiming)
+        return false;
+    exports.reclaiming = true;
+    return true;
+}
+
+/* ---- the interface ---- */
+
+/* The place in the program that is sharing something, in memory of malloc(); NULL if that is not to
+ * be noted. */
+static char *where_now(void)
+{
+    PyObject *text;
+    const char *bytes;
+    char *where;
+
+    if (exports.trace == NULL)
+        return NULL;
+    if (pg_request_is_running()) /* what the thread does otherwise has nothing to do with it */
+        return strdup("a request of another rank");
+    text = PyObject_CallNoArgs(exports.trace);
+    bytes = text != NULL ? PyUnicode_AsUTF8(text) : NULL;
+    where = bytes != NULL ? strdup(bytes) : NULL;
+    PyErr_Clear();
+    Py_XDECREF(text);
+    return where;
+}
+
+int pg_exports_pin_object(PyObject *object, uint64_t *id)
+{
+    char *where = where_now();
+    int64_t index;
+
+    pthread_mutex_lock(&exports.lock);
+    index = enter(object);
+    if (index >= 0) {
+        entry_t *entry = &exports.entries[index];
+
+        entry->pins++;
+        *id = id_of((uint32_t)index);
+        if (entry->where == NULL) {
+            entry->where = where;
+            where = NULL;
+        }
+    }
+    pthread_mutex_unlock(&exports.lock);
+    free(where);
+    if (index >= 0)
+        return 0;
+    PyErr_NoMemory();
+    return -1;
+}
+
+bool pg_exports_pin(uint64_t id)
+{
+    entry_t *entry;
+
+    pthread_mutex_lock(&exports.lock);
+    entry = find(id);
+    if (entry != NULL)
+        entry->pins++;
+    pthread_mutex_unlock(&exports.lock);
+    return entry != NULL;
+}
+
+void pg_exports_unpin(uint64_t id)
+{
+    bool garbage = false;
+    entry_t *entry;
+
+    if (atomic_load(&pg.phase) == PG_FORKED)
+        return; /* the table is the parent's */
+    pthread_mutex_lock(&exports.lock);
+    entry = find(id);
+    if (entry != NULL) {
+        entry->pins--;
+        garbage = is_first_garbage(entry);
+    }
+    pthread_mutex_unlock(&exports.lock);
+    if (garbage)
+        hurry();
+}
+
+PyObject *pg_exports_get(uint64_t id)
+{
+    PyObject *object = NULL;
+    entry_t *entry;
+
+    pthread_mutex_lock(&exports.lock);
+    entry = find(id);
+    if (entry != NULL)
+        object = Py_NewRef(entry->object);
+    pthread_mutex_unlock(&exports.lock);
+    if (object == NULL)
+        PyErr_Format(PyExc_ReferenceError, "rank %d has no shared object %u.%u (any more)", pg.rank,
+                     (uint32_t)id, (uint32_t)(id >> 32));
+    return object;
+}
+
+uint64_t pg_exports_mint(uint64_t id, uint64_t weight)
+{
+    entry_t *entry;
+
+    pthread_mutex_lock(&exports.lock);
+    entry = find(id);
+    if (entry == NULL || entry->weight > UINT64_MAX - weight)
+        weight = 0;
+    else
+        entry->weight += weight;
+    pthread_mutex_unlock(&exports.lock);
+    return weight;
+}
+
+void pg_exports_release(uint64_t id, uint64_t weight)
+{
+    bool garbage = false;
+    entry_t *entry;
+
+    pthread_mutex_lock(&exports.lock);
+    entry = find(id);
+    /* A peer that gives back more than there is does not know what it does: keep the object. */
+    if (entry != NULL && weight <= entry->weight) {
+        entry->weight -= weight;
+        garbage = is_first_garbage(entry);
+    }
+    pthread_mutex_unlock(&exports.lock);
+    if (garbage)
+        hurry();
+}
+
+bool pg_exports_has(uint64_t id)
+{
+    bool has;
+
+    pthread_mutex_lock(&exports.lock);
+    has = find(id) != NULL;
+    pthread_mutex_unlock(&exports.lock);
+    return has;
+}
+
+size_t pg_exports_count(void)
+{
+    size_t count;
+
+    pthread_mutex_lock(&exports.lock);
+    count = exports.count;
+    pthread_mutex_unlock(&exports.lock);
+    return count;
 }
 
 void pg_exports_clear(void)
 {
     entry_t *entries;
-    uint32_t used;
+    uint32_t capacity;
 
     pthread_mutex_lock(&exports.lock);
     entries = exports.entries;
-    used = exports.used;
+    capacity = exports.capacity;
+    free(exports.buckets);
     exports.entries = NULL;
-    exports.used = exports.capacity = 0;
+    exports.buckets = NULL;
+    exports.capacity = exports.count = exports.free = exports.dying = 0;
     pthread_mutex_unlock(&exports.lock);
-    PyDict_Clear(exports.ids);
-    for (uint32_t i = 0; i < used; i++)
+    for (uint32_t i = 0; i < capacity; i++) {
+        free(entries[i].where);
         Py_XDECREF(entries[i].object);
+    }
     free(entries);
 }
 
-static int entries_grow(void)
+pg_export_t *pg_exports_list(size_t *count)
 {
-    uint32_t capacity = exports.capacity > 0 ? exports.capacity * 2 : 64;
-    entry_t *entries;
+    pg_export_t *list;
+    size_t used = 0;
 
-    if (capacity < exports.capacity)
-        return -1;
-    entries = realloc(exports.entries, capacity * sizeof(*entries));
-    if (entries == NULL)
-        return -1;
-    exports.entries = entries;
-    exports.capacity = capacity;
-    return 0;
-}
-
-static uint64_t make_id(uint32_t index)
-{
-    return (uint64_t)exports.entries[index].generation << 32 | index;
-}
-
-int pg_exports_add(PyObject *object, uint64_t *id)
-{
-    PyObject *address = PyLong_FromVoidPtr(object);
-    PyObject *index = address != NULL ? PyDict_GetItemWithError(exports.ids, address) : NULL;
-    int failed = 0;
-
-    if (index != NULL) {
-        *id = make_id((uint32_t)PyLong_AsUnsignedLong(index));
-        Py_DECREF(address);
-        return 0;
-    }
-    if (address == NULL || PyErr_Occurred()) {
-        Py_XDECREF(address);
-        return -1;
-    }
     pthread_mutex_lock(&exports.lock);
-    if (exports.used < exports.capacity || entries_grow() == 0) {
-        exports.entries[exports.used] = (entry_t){Py_NewRef(object), 1};
-        *id = make_id(exports.used++);
-    } else {
-        failed = 1;
+    list = malloc((exports.count + 1) * sizeof(*list));
+    for (uint32_t i = 0; list != NULL && i < exports.capacity; i++) {
+        entry_t *entry = &exports.entries[i];
+
+        if (entry->object != NULL)
+            list[used++] = (pg_export_t){id_of(i), entry->weight, entry->pins,
+                                         Py_NewRef(entry->object), entry->where};
     }
     pthread_mutex_unlock(&exports.lock);
-    if (failed) {
+    *count = used;
+    if (list == NULL)
         PyErr_NoMemory();
-    } else {
-        index = PyLong_FromUnsignedLong((uint32_t)*id);
-        failed = index == NULL || PyDict_SetItem(exports.ids, address, index) < 0;
-        Py_XDECREF(index);
-    }
-    Py_DECREF(address);
-    return failed ? -1 : 0;
+    return list;
 }
 
-PyObject *pg_exports_get(uint64_t id)
+void pg_exports_unlist(pg_export_t *entries, size_t count)
 {
-    uint32_t index = (uint32_t)id, generation = (uint32_t)(id >> 32);
-    PyObject *object = NULL;
+    for (size_t i = 0; i < count; i++)
+        Py_DECREF(entries[i].object);
+    free(entries);
+}
 
-    pthread_mutex_lock(&exports.lock);
-    if (index < exports.used && exports.entries[index].generation == generation)
-        object = Py_XNewRef(exports.entries[index].object);
-    pthread_mutex_unlock(&exports.lock);
-    if (object == NULL)
-        PyErr_Format(PyExc_ReferenceError, "rank %d has no shared object %u.%u (any more)", pg.rank,
-                     index, generation);
-    return object;
+void pg_exports_trace(PyObject *where)
+{
+    Py_XSETREF(exports.trace, Py_NewRef(where));
+}
+
+void pg_exports_after_fork(void)
+{
+    pthread_mutex_init(&exports.lock, NULL);
 }

@@ -1,24 +1,69 @@
 /*
- * The table of objects that this rank has let others refer to.
+ * The table of objects of this rank that other ranks refer to.
  *
  * An object's id on the wire is its index in the table and the generation of that entry, so that a
- * stale or invented id is noticed. An object exported twice keeps its id. In this version entries
- * live until the job ends.
+ * stale or invented id is noticed. An object exported twice has one entry. An entry lives, and
+ * keeps its object alive, as long as weight (weight.h) is out for it or somebody on this rank has
+ * pinned it; then its index is used again, with another generation.
+ *
+ * Any thread, attached or not, also inside handlers, unless it says otherwise. Nothing blocks.
  */
 #ifndef PYGAS_BINDING_EXPORTS_H
 #define PYGAS_BINDING_EXPORTS_H
 
 #include "state.h"
 
-int pg_exports_init(void);
+#define PG_EXPORTS_NO_ID UINT64_MAX /* no entry ever has it */
 
 /* Lets go of every object. Attached. */
 void pg_exports_clear(void);
 
-/* The id of `object`, which the table keeps alive from now on. 0, or -1 with an exception. */
-int pg_exports_add(PyObject *object, uint64_t *id);
+/* Pins the entry of `object`, making it if there is none. 0, or -1 with an exception. Attached. */
+int pg_exports_pin_object(PyObject *object, uint64_t *id);
 
-/* The object of `id`, a new reference; NULL with ReferenceError if there is none. */
+/* Pins the entry of `id`. False if there is none. */
+bool pg_exports_pin(uint64_t id);
+
+void pg_exports_unpin(uint64_t id);
+
+/* The object of `id`, a new reference; NULL with ReferenceError if there is none. Attached. */
 PyObject *pg_exports_get(uint64_t id);
+
+/* New weight for a reference that leaves this rank; 0 if there is no such entry. */
+uint64_t pg_exports_mint(uint64_t id, uint64_t weight);
+
+/* Weight that has come back. */
+void pg_exports_release(uint64_t id, uint64_t weight);
+
+/* True if there is such an entry. */
+bool pg_exports_has(uint64_t id);
+
+/* The progress thread's: queues the work of letting go. Returns the nanoseconds after which it
+ * wants to be called again. */
+uint64_t pg_exports_tend(void);
+
+/* How many objects are in the table. */
+size_t pg_exports_count(void);
+
+/* An entry as it is at one moment. */
+typedef struct pg_export {
+    uint64_t id;
+    uint64_t weight;
+    uint32_t pins;
+    PyObject *object; /* a reference of the reader's */
+    char *where;      /* where it was shared first; NULL if that is not noted; lives as the entry */
+} pg_export_t;
+
+/* All entries, in memory to be given to pg_exports_unlist(). *count: how many. NULL with an
+ * exception. Attached. */
+pg_export_t *pg_exports_list(size_t *count);
+void pg_exports_unlist(pg_export_t *entries, size_t count);
+
+/* From now on note where objects are shared: `where` is called with no argument and returns a text.
+ * Attached. */
+void pg_exports_trace(PyObject *where);
+
+/* In a forked child, where another thread of the rank may have held the lock. */
+void pg_exports_after_fork(void);
 
 #endif

@@ -7,6 +7,7 @@
 #include "failure.h"
 
 #include "call.h"
+#include "imports.h"
 
 #define VERDICT_NS 1000000000u /* how long the launcher may take to notice a death */
 
@@ -39,6 +40,7 @@ void pg_rank_failed(gas_job_t *job, int rank, void *arg)
 
     (void)arg;
     pg_calls_rank_failed(job, rank);
+    pg_imports_owner_failed(rank);
     if (notice == NULL)
         return;
     notice->work.run = notice_run;

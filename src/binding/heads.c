@@ -1,7 +1,8 @@
 #include "heads.h"
 
 /* The first byte: how the payload is laid out, and what else is small. */
-#define KIND_BITS 4
+#define KIND_BITS 3
+#define HAS_REFERENCES 0x08u
 #define STREAM_IS_BULK 0x10u
 #define WANT_SHIFT 5
 #define CANCELLABLE 0x80u
@@ -17,7 +18,7 @@ static_assert(2 + 4 * 5 + 5 + 3 + 2 + 1 + PG_NAME_LENGTH_MAX <= PG_HEAD_MAX, "ev
 static_assert(PG_HEAD_MAX <= GAS_AM_HEADER_MAX, "a head fits into a message's header");
 static_assert(PG_WANT_PLAIN <= 3, "a want has two bits");
 static_assert(PG_OUTCOME_COUNT <= 8, "an outcome has three bits");
-static_assert(PG_KIND_COUNT <= 1 << KIND_BITS, "a kind of payload has four bits");
+static_assert(PG_KIND_COUNT <= 1 << KIND_BITS, "a kind of payload has three bits");
 
 typedef struct reader {
     const uint8_t *at, *end;
@@ -97,12 +98,14 @@ static pg_name_t get_name(reader_t *reader)
 
 static uint8_t wire_byte(const pg_wire_t *wire)
 {
-    return (uint8_t)(wire->kind | (wire->stream_is_bulk ? STREAM_IS_BULK : 0));
+    return (uint8_t)(wire->kind | (wire->has_references ? HAS_REFERENCES : 0) |
+                     (wire->stream_is_bulk ? STREAM_IS_BULK : 0));
 }
 
 static pg_wire_t wire_of(uint8_t byte)
 {
     return (pg_wire_t){.kind = byte & ((1u << KIND_BITS) - 1),
+                       .has_references = (byte & HAS_REFERENCES) != 0,
                        .stream_is_bulk = (byte & STREAM_IS_BULK) != 0};
 }
 

@@ -19,6 +19,7 @@
 #include "cancel.h"
 #include "exports.h"
 #include "failure.h"
+#include "imports.h"
 #include "landing.h"
 #include "names.h"
 #include "ping.h"
@@ -26,6 +27,8 @@
 #include "stacks.h"
 #include "wait.h"
 
+#include <errno.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #define MEET_LOOK_NS 200000000u /* between two looks for ranks that wait for this one in vain */
@@ -53,6 +56,19 @@ static uint64_t job_key(const char *spec)
     return gas_clock_now() ^ (uint64_t)getpid() << 48;
 }
 
+/* The progress thread's. */
+static uint64_t tend(void *arg)
+{
+    uint64_t one, other;
+
+    (void)arg;
+    if (atomic_load(&pg.phase) != PG_RUNNING)
+        return GAS_FOREVER;
+    one = pg_imports_tend();
+    other = pg_exports_tend();
+    return one < other ? one : other;
+}
+
 static gas_status_t open_job(const char *spec)
 {
     gas_job_params_t params = {
@@ -61,6 +77,7 @@ static gas_status_t open_job(const char *spec)
         .failed = pg_rank_failed,
         .stacks = pg_stacks,
         .idle = pg_landing_idle,
+        .tend = tend,
         .interrupt = start_interrupted,
     };
     gas_status_t status = gas_boot_create(spec, &params.boot);
@@ -73,6 +90,9 @@ static gas_status_t open_job(const char *spec)
     params.handlers[PG_HANDLER_REFUSED] = (gas_handler_t){pg_cancel_refused, NULL};
     params.handlers[PG_HANDLER_BLOCKED] = (gas_handler_t){pg_blocked_asked, NULL};
     params.handlers[PG_HANDLER_PING] = (gas_handler_t){pg_ping_arrived, NULL};
+    params.handlers[PG_HANDLER_RELEASE] = (gas_handler_t){pg_release_arrived, NULL};
+    params.handlers[PG_HANDLER_WEIGHT_ASK] = (gas_handler_t){pg_weight_asked, NULL};
+    params.handlers[PG_HANDLER_WEIGHT] = (gas_handler_t){pg_weight_arrived, NULL};
     pg.job_key = job_key(spec);
     pg.rank = params.boot->rank;
     pg.size = params.boot->size;
@@ -183,23 +203,36 @@ PyObject *pg_finish(PyObject *module, PyObject *proper)
     }
     pg_calls_end();
     pg_exports_clear();
+    pg_imports_clear();
     Py_RETURN_NONE;
 }
 
-PyObject *pg_after_fork(PyObject *module, PyObject *unused)
+/* In the child, before any Python code: a Proxy may be dropped there at any time, and another
+ * thread of the rank may have held a lock. */
+static void forked(void)
 {
     int phase = atomic_load(&pg.phase);
 
-    (void)module;
-    (void)unused;
-    if (phase == PG_RUNNING || phase == PG_STARTING) {
-        pg_calls_after_fork();
-        pg_cancel_after_fork();
-        pg_blocked_after_fork();
-        pg_landing_after_fork();
-        atomic_store(&pg.phase, PG_FORKED);
-    }
-    Py_RETURN_NONE;
+    if (phase != PG_RUNNING && phase != PG_STARTING)
+        return;
+    pg_calls_after_fork();
+    pg_exports_after_fork();
+    pg_imports_after_fork();
+    pg_cancel_after_fork();
+    pg_blocked_after_fork();
+    pg_landing_after_fork();
+    atomic_store(&pg.phase, PG_FORKED);
+}
+
+int pg_lifecycle_init(void)
+{
+    int error = pthread_atfork(NULL, NULL, forked);
+
+    if (error == 0)
+        return 0;
+    errno = error;
+    PyErr_SetFromErrno(PyExc_OSError);
+    return -1;
 }
 
 PyObject *pg_phase_name(PyObject *module, PyObject *unused)

@@ -5,10 +5,12 @@
 
 #include "state.h"
 
+/* From now on a forked child of a rank knows that it is one. -1 with an exception. */
+int pg_lifecycle_init(void);
+
 PyObject *pg_start(PyObject *module, PyObject *spec);
 PyObject *pg_meet(PyObject *module, PyObject *unused);
 PyObject *pg_finish(PyObject *module, PyObject *proper);
-PyObject *pg_after_fork(PyObject *module, PyObject *unused);
 PyObject *pg_phase_name(PyObject *module, PyObject *unused);
 
 #endif

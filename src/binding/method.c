@@ -93,6 +93,12 @@ static PyObject *Method_getattro(PyObject *self, PyObject *name)
     return attribute_there((method_t *)self, name);
 }
 
+/* What is the same for all Proxies to an object, and different for others. */
+static const void *identity(const pg_proxy_t *proxy)
+{
+    return pg_proxy_is_here(proxy) ? (const void *)proxy->object : proxy->import;
+}
+
 /* Methods of the same name of the same object are equal, as bound methods are. */
 static PyObject *Method_richcompare(PyObject *self, PyObject *other, int how)
 {
@@ -101,16 +107,16 @@ static PyObject *Method_richcompare(PyObject *self, PyObject *other, int how)
 
     if ((how != Py_EQ && how != Py_NE) || Py_TYPE(other) != pg.method_type)
         Py_RETURN_NOTIMPLEMENTED;
-    equal = one->proxy->owner == two->proxy->owner && one->proxy->id == two->proxy->id &&
-            one->proxy->mode == two->proxy->mode && PyUnicode_Compare(one->name, two->name) == 0;
+    equal = identity(one->proxy) == identity(two->proxy) && one->proxy->mode == two->proxy->mode &&
+            PyUnicode_Compare(one->name, two->name) == 0;
     return PyBool_FromLong(equal == (how == Py_EQ));
 }
 
 static Py_hash_t Method_hash(PyObject *self)
 {
     method_t *method = (method_t *)self;
-    Py_hash_t hash = PyObject_Hash(method->name) ^ (Py_hash_t)method->proxy->id ^
-                     (Py_hash_t)method->proxy->owner << 20;
+    Py_hash_t hash =
+        PyObject_Hash(method->name) ^ (Py_hash_t)((uintptr_t)identity(method->proxy) >> 4);
 
     return hash != -1 ? hash : -2;
 }

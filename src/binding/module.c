@@ -2,9 +2,9 @@
 #include "codec.h"
 #include "deferred.h"
 #include "encoded.h"
-#include "exports.h"
 #include "failure.h"
 #include "giveback.h"
+#include "inspect.h"
 #include "landing.h"
 #include "lifecycle.h"
 #include "ops.h"
@@ -74,8 +74,6 @@ static PyMethodDef methods[] = {
     {"finish", pg_finish, METH_O,
      DOC("finish($module, proper, /)",
          "Close this rank's part of the job; tell the launcher if that is a proper end.")},
-    {"after_fork", pg_after_fork, METH_NOARGS,
-     DOC("after_fork($module, /)", "In a forked child: this process is not part of the job.")},
     {"phase", pg_phase_name, METH_NOARGS,
      DOC("phase($module, /)", "'before', 'starting', 'running', 'ended' or 'forked'.")},
     {"rank", pg_rank, METH_NOARGS, DOC("rank($module, /)", "This rank; 0 before the start.")},
@@ -159,6 +157,31 @@ static PyMethodDef methods[] = {
      DOC("landing_stats($module, /)",
          "What landing memory was used: bytes `kept` for later, blocks `reused` and `fresh`; the "
          "same for\nbytes objects, `bytes_kept` and `bytes_reused`.")},
+    {"counts", pg_counts, METH_NOARGS,
+     DOC("counts($module, /)", "How many objects of this rank others refer to, and how many of "
+                               "others' this rank does.")},
+    {"numbers", pg_numbers, METH_NOARGS,
+     DOC("numbers($module, /)", "Numbers of objects, Proxies, requests and waits, by name.")},
+    {"exported", pg_exported, METH_NOARGS,
+     DOC("exported($module, /)",
+         "Objects of this rank that others refer to: (id, object, weight, pins, where).")},
+    {"imported", pg_imported, METH_NOARGS,
+     DOC("imported($module, /)",
+         "Objects of others that this rank refers to: (owner, id, Proxies, weight).")},
+    {"traffic", pg_traffic, METH_NOARGS,
+     DOC("traffic($module, /)",
+         "Messages and bytes sent, messages and bytes received, by handler and by peer.")},
+    {"hold", pg_hold, METH_O,
+     DOC("hold($module, on, /)",
+         "Keep this rank's other threads from making requests for a while, or no more.")},
+    {"flow", pg_flow, METH_NOARGS,
+     DOC("flow($module, /)",
+         "Messages by which objects of ranks are connected, sent and received.")},
+    {"trace_exports", pg_trace_exports, METH_O,
+     DOC("trace_exports($module, where, /)",
+         "From now on ask `where()` for the place in which an object is shared.")},
+    {"release", pg_release, METH_NOARGS,
+     DOC("release($module, /)", "Tell the owners now of the Proxies that have been dropped.")},
     {"config", pg_config, METH_NOARGS,
      DOC("config($module, /)",
          "The settings: a list of (name, type, value, default, help), all strings.")},
@@ -183,14 +206,15 @@ static int module_exec(PyObject *module)
         return -1;
     }
     pg.errors = PyImport_ImportModule("pygas.errors");
-    if (pg.errors == NULL || pg_codec_init() < 0 || pg_ops_init() < 0 || pg_exports_init() < 0 ||
+    if (pg.errors == NULL || pg_lifecycle_init() < 0 || pg_codec_init() < 0 || pg_ops_init() < 0 ||
         add_type(module, "Proxy", &pg.proxy_type, pg_proxy_type_create) < 0 ||
         add_type(module, "Method", &pg.method_type, pg_method_type_create) < 0 ||
         add_type(module, "Future", &pg.future_type, pg_future_type_create) < 0 ||
         add_type(module, "deferred", &pg.deferred_type, pg_deferred_type_create) < 0 ||
         add_type(module, "Completions", &pg.completions_type, pg_completions_type_create) < 0 ||
         add_type(module, "Landing", &pg.landing_type, pg_landing_type_create) < 0 ||
-        add_type(module, "Encoded", &pg.encoded_type, pg_encoded_type_create) < 0)
+        add_type(module, "Encoded", &pg.encoded_type, pg_encoded_type_create) < 0 ||
+        add_type(module, "Scan", &pg.scan_type, pg_scan_type_create) < 0)
         return -1;
     return pg_shapes_init(module);
 }

@@ -51,6 +51,7 @@ void pg_payload_unref(pg_payload_t *payload)
         PyBuffer_Release(&payload->bytes);
     Py_XDECREF(payload->buffers);
     Py_XDECREF(payload->stream);
+    pg_references_clear(&payload->shared);
     PyMem_Free(payload);
 }
 
@@ -104,6 +105,7 @@ pg_payload_t *pg_payload_encode(PyObject *object)
 {
     pg_payload_t *payload = payload_create(PG_KIND_NONE);
     size_t length;
+    int failed;
 
     if (payload == NULL || object == Py_None)
         return payload;
@@ -112,11 +114,15 @@ pg_payload_t *pg_payload_encode(PyObject *object)
         payload->kind = PG_KIND_COMPACT;
         payload->bytes.buf = payload->compact;
         payload->bytes.len = (Py_ssize_t)length;
-    } else if (encode_into(payload, object) < 0) {
-        pg_payload_unref(payload);
-        return NULL;
+        return payload;
     }
-    return payload;
+    pg_references_collect(&payload->shared);
+    failed = encode_into(payload, object) < 0;
+    pg_references_collected(&payload->shared);
+    if (!failed)
+        return payload;
+    pg_payload_unref(payload);
+    return NULL;
 }
 
 PyObject *pg_payload_decode(pg_payload_t *payload)
@@ -198,23 +204,52 @@ pg_wire_t pg_payload_wire(const pg_payload_t *payload)
     return (pg_wire_t){
         .kind = (uint8_t)payload->kind,
         .stream_is_bulk = (size_t)payload->bytes.len > pg.job->config.inline_max,
+        .has_references = payload->shared.count > 0,
     };
 }
 
-/* The data of a message with out-of-band buffers: the stream unless that is a bulk buffer, and how
- * each of the others lands. To be freed; NULL with an exception. */
-static char *lay_data(const pg_payload_t *payload, size_t stream)
-{
-    char *data = malloc(stream + (size_t)payload->count);
+/* The data of a message: the stream, unless that is a bulk buffer, how each of the other buffers
+ * lands, and the table of references. */
+typedef struct laid_data {
+    const void *bytes;
+    size_t length;
+    char *joined; /* where they were copied to; NULL: the stream alone, where it is */
+    char *table;  /* in `joined`; NULL: no references */
+} laid_data_t;
 
-    if (data == NULL) {
+/* -1 with an exception. */
+static int lay_data(laid_data_t *data, const pg_payload_t *payload, int destination, size_t stream)
+{
+    size_t lands = stream + (size_t)payload->count;
+
+    *data = (laid_data_t){.bytes = payload->bytes.buf, .length = stream};
+    if (payload->count == 0 && payload->shared.count == 0)
+        return 0;
+    data->length = lands;
+    if (payload->shared.count > 0)
+        data->length += pg_references_size(&payload->shared);
+    data->bytes = data->joined = malloc(data->length);
+    if (data->joined == NULL) {
         PyErr_NoMemory();
-        return NULL;
+        return -1;
     }
-    memcpy(data, payload->bytes.buf, stream);
+    if (stream > 0)
+        memcpy(data->joined, payload->bytes.buf, stream);
     for (Py_ssize_t i = 0; i < payload->count; i++)
-        data[stream + (size_t)i] = (char)pg_land_of(PyList_GET_ITEM(payload->buffers, i));
-    return data;
+        data->joined[stream + (size_t)i] = (char)pg_land_of(PyList_GET_ITEM(payload->buffers, i));
+    if (payload->shared.count > 0) {
+        data->table = data->joined + lands;
+        pg_references_write(&payload->shared, destination, data->table);
+    }
+    return 0;
+}
+
+/* After the message was sent, or was not. */
+static void laid_data_free(laid_data_t *data, const pg_payload_t *payload, bool sent)
+{
+    if (!sent && data->table != NULL)
+        pg_references_unwrite(&payload->shared, data->table);
+    free(data->joined);
 }
 
 /* Sends `am` with the bulk buffers, which stay where they are until they have been fetched. */
@@ -258,33 +293,33 @@ static int send_bulk(pg_payload_t *payload, int destination, gas_am_t *am, bool 
     return -1;
 }
 
+static int send_alone(int destination, const gas_am_t *am)
+{
+    gas_status_t status = gas_am_send(pg.job, destination, am, NULL, NULL);
+
+    if (status == GAS_OK)
+        return 0;
+    pg_raise_transfer(destination, status);
+    return -1;
+}
+
 int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
                     size_t head_length, gas_event_t *sent)
 {
     gas_am_t am = {.handler = handler, .header = head, .header_length = (uint16_t)head_length};
     bool stream_is_bulk = pg_payload_wire(payload).stream_is_bulk;
-    char *data = NULL;
-    int outcome = -1;
-    gas_status_t status;
+    laid_data_t data;
+    int outcome;
 
-    if (!stream_is_bulk) {
-        am.data = payload->bytes.buf;
-        am.data_length = (size_t)payload->bytes.len;
-    }
-    if (payload->count == 0 && !stream_is_bulk) {
-        status = gas_am_send(pg.job, destination, &am, NULL, NULL);
-        if (status == GAS_OK)
-            return 0;
-        pg_raise_transfer(destination, status);
+    if (lay_data(&data, payload, destination, stream_is_bulk ? 0 : (size_t)payload->bytes.len) < 0)
         return -1;
-    }
-    if (payload->count > 0)
-        am.data = data = lay_data(payload, am.data_length);
-    if (payload->count == 0 || data != NULL) {
-        am.data_length += (size_t)payload->count;
+    am.data = data.bytes;
+    am.data_length = data.length;
+    if (payload->count > 0 || stream_is_bulk)
         outcome = send_bulk(payload, destination, &am, stream_is_bulk, sent);
-    }
-    free(data);
+    else
+        outcome = send_alone(destination, &am);
+    laid_data_free(&data, payload, outcome >= 0);
     return outcome;
 }
 
@@ -348,10 +383,10 @@ static int fetch_bulk(gas_msg_t *msg, PyObject *memory)
 }
 
 /* A list of memory for the bulk buffers of `msg`. NULL with an exception. */
-static PyObject *landing_memory(const gas_msg_t *msg, const pg_wire_t *wire)
+static PyObject *landing_memory(const gas_msg_t *msg, const pg_wire_t *wire, size_t stream)
 {
-    uint32_t first = wire->stream_is_bulk; /* out-of-band buffer */
-    const char *lands = (const char *)msg->data + msg->data_length - (msg->bulk_count - first);
+    uint32_t first = wire->stream_is_bulk;                /* out-of-band buffer */
+    const char *lands = (const char *)msg->data + stream; /* behind it */
     PyObject *memory = PyList_New((Py_ssize_t)msg->bulk_count);
 
     for (uint32_t i = 0; memory != NULL && i < msg->bulk_count; i++) {
@@ -371,42 +406,46 @@ static PyObject *landing_memory(const gas_msg_t *msg, const pg_wire_t *wire)
     return memory;
 }
 
-/* True if the layout is one that pg_payload_send() makes. */
-static bool is_sound(const gas_msg_t *msg, const pg_wire_t *wire)
+/* The message's table of references, at the end of its data. False if it is malformed. */
+static bool find_table(const gas_msg_t *msg, const pg_wire_t *wire, pg_reference_table_t *table)
 {
+    if (wire->has_references)
+        return pg_reference_table_find(table, msg->data, msg->data_length);
+    *table = (pg_reference_table_t){0};
+    return true;
+}
+
+/* True if the layout is one that pg_payload_send() makes: *table, and the *length of the stream
+ * before it. */
+static bool is_sound(const gas_msg_t *msg, const pg_wire_t *wire, pg_reference_table_t *table,
+                     size_t *length)
+{
+    if (!find_table(msg, wire, table))
+        return false;
+    *length = msg->data_length - table->size;
     if (wire->kind == PG_KIND_COMPACT)
-        return msg->bulk_count == 0 && msg->data_length <= PG_COMPACT_MAX;
-    return wire->kind < PG_KIND_COUNT && wire->stream_is_bulk <= (msg->bulk_count > 0) &&
-           msg->data_length >= msg->bulk_count - wire->stream_is_bulk;
+        return msg->bulk_count == 0 && *length <= PG_COMPACT_MAX;
+    if (wire->kind >= PG_KIND_COUNT || wire->stream_is_bulk > (msg->bulk_count > 0) ||
+        *length < msg->bulk_count - wire->stream_is_bulk)
+        return false;
+    *length -= msg->bulk_count - wire->stream_is_bulk;
+    return true;
 }
 
-static pg_payload_t *fetch_compact(const gas_msg_t *msg)
+static void fetch_compact(pg_payload_t *payload, const gas_msg_t *msg, size_t length)
 {
-    pg_payload_t *payload = payload_create(PG_KIND_COMPACT);
-
-    if (payload == NULL)
-        return NULL;
-    memcpy(payload->compact, msg->data, msg->data_length);
+    memcpy(payload->compact, msg->data, length);
     payload->bytes.buf = payload->compact;
-    payload->bytes.len = (Py_ssize_t)msg->data_length;
-    return payload;
+    payload->bytes.len = (Py_ssize_t)length;
 }
 
-pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire)
+/* Fetches stream and buffers. */
+static int fetch_stream(pg_payload_t *payload, gas_msg_t *msg, const pg_wire_t *wire, size_t length)
 {
     PyObject *stream = NULL, *buffers = NULL;
-    pg_payload_t *payload;
 
-    if (!is_sound(msg, wire)) {
-        PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived");
-        return NULL;
-    }
-    if (wire->kind == PG_KIND_NONE)
-        return payload_create(PG_KIND_NONE);
-    if (wire->kind == PG_KIND_COMPACT)
-        return fetch_compact(msg);
     if (msg->bulk_count > 0) {
-        buffers = landing_memory(msg, wire);
+        buffers = landing_memory(msg, wire, length);
         if (buffers == NULL || fetch_bulk(msg, buffers) < 0)
             goto err;
     }
@@ -415,25 +454,51 @@ pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire)
         if (PyList_SetSlice(buffers, 0, 1, NULL) < 0)
             goto err;
     } else {
-        size_t length = msg->data_length - msg->bulk_count;
-
         stream = PyBytes_FromStringAndSize(msg->data, (Py_ssize_t)length);
     }
-    if (stream == NULL)
-        goto err;
-    payload = payload_create((pg_kind_t)wire->kind);
-    if (payload == NULL)
-        goto err;
-    if (payload_fill(payload, stream, buffers) < 0) {
-        pg_payload_unref(payload);
-        return NULL;
-    }
-    return payload;
+    if (stream != NULL)
+        return payload_fill(payload, stream, buffers);
 
 err:
     Py_XDECREF(stream);
     Py_XDECREF(buffers);
+    return -1;
+}
+
+pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire)
+{
+    pg_reference_table_t table;
+    pg_payload_t *payload;
+    size_t length;
+    int failed;
+
+    if (!is_sound(msg, wire, &table, &length)) {
+        pg_payload_refuse(msg, wire);
+        PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived");
+        return NULL;
+    }
+    payload = payload_create((pg_kind_t)wire->kind);
+    if (payload == NULL) {
+        pg_payload_refuse(msg, wire);
+        return NULL;
+    }
+    failed = pg_references_read(&payload->shared, &table) < 0;
+    if (!failed && wire->kind == PG_KIND_COMPACT)
+        fetch_compact(payload, msg, length);
+    else if (!failed && wire->kind != PG_KIND_NONE)
+        failed = fetch_stream(payload, msg, wire, length) < 0;
+    if (!failed)
+        return payload;
+    pg_payload_unref(payload);
     return NULL;
+}
+
+void pg_payload_refuse(const gas_msg_t *msg, const pg_wire_t *wire)
+{
+    pg_reference_table_t table;
+
+    if (wire->has_references && find_table(msg, wire, &table))
+        pg_references_refuse(&table);
 }
 
 PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire)
@@ -441,9 +506,9 @@ PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire)
     pg_payload_t *payload;
     PyObject *object;
 
-    if (wire->kind == PG_KIND_NONE)
+    if (!wire->has_references && wire->kind == PG_KIND_NONE)
         Py_RETURN_NONE;
-    if (wire->kind == PG_KIND_COMPACT && is_sound(msg, wire))
+    if (!wire->has_references && wire->kind == PG_KIND_COMPACT && msg->bulk_count == 0)
         return pg_compact_decode(msg->data, msg->data_length);
     payload = pg_payload_fetch(msg, wire);
     if (payload == NULL)

@@ -5,12 +5,13 @@
  * On the wire a small stream is the data of the active message; a long one is its first bulk
  * buffer; the out-of-band buffers are the other bulk buffers, sent from where they are. They land
  * in memory that the decoded object then keeps (landing.h): bytes and bytearrays as such, the
- * others in Landings.
+ * others in Landings. Behind the stream, or alone, travels the table of the references in it.
  */
 #ifndef PYGAS_BINDING_PAYLOAD_H
 #define PYGAS_BINDING_PAYLOAD_H
 
 #include "compact.h"
+#include "references.h"
 #include "state.h"
 
 typedef enum pg_kind {
@@ -27,6 +28,7 @@ typedef enum pg_kind {
 typedef struct pg_wire {
     uint8_t kind;           /* a pg_kind_t */
     uint8_t stream_is_bulk; /* the stream is the first bulk buffer */
+    uint8_t has_references; /* to shared objects: their table ends the message's data */
 } pg_wire_t;
 
 typedef struct pg_payload {
@@ -37,7 +39,8 @@ typedef struct pg_payload {
     PyObject *buffers; /* list of out-of-band objects, or NULL; see pg_land_of() */
     Py_buffer *views;  /* of buffers, one each */
     Py_ssize_t count;
-    bool changeable; /* stream or buffers may be changed by somebody: not all are bytes */
+    bool changeable;        /* stream or buffers may be changed by somebody: not all are bytes */
+    pg_references_t shared; /* the shared objects that the stream refers to */
     uint8_t compact[PG_COMPACT_MAX]; /* the stream of a small plain value */
 } pg_payload_t;
 
@@ -69,6 +72,10 @@ pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire);
 
 /* Fetch and decode in one. A new reference, or NULL with an exception. */
 PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire);
+
+/* Instead of fetching: the payload is thrown away unread, but the references in it go home. Once,
+ * before `msg` is freed. Any thread, also inside handlers. */
+void pg_payload_refuse(const gas_msg_t *msg, const pg_wire_t *wire);
 
 pg_payload_t *pg_payload_ref(pg_payload_t *payload);
 void pg_payload_unref(pg_payload_t *payload); /* NULL is allowed */

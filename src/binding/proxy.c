@@ -8,7 +8,14 @@
 #include "method.h"
 #include "ops.h"
 
-static PyObject *proxy_alloc(int owner, const pg_shape_t *shape, pg_mode_t mode)
+static atomic_size_t count;
+
+size_t pg_proxy_count(void)
+{
+    return atomic_load_explicit(&count, memory_order_relaxed);
+}
+
+static PyObject *proxy_alloc(int owner, pg_shape_t *shape, pg_mode_t mode)
 {
     pg_proxy_t *proxy = PyObject_GC_New(pg_proxy_t, shape->type);
 
@@ -16,16 +23,20 @@ static PyObject *proxy_alloc(int owner, const pg_shape_t *shape, pg_mode_t mode)
         return NULL;
     proxy->owner = owner;
     proxy->mode = mode;
-    proxy->id = 0;
+    proxy->import = NULL;
+    if (owner == pg.rank)
+        proxy->kept_id = 0;
     proxy->object = NULL;
     proxy->shape = shape;
+    atomic_fetch_add_explicit(&shape->proxies, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
     proxy->weak_references = NULL;
     return (PyObject *)proxy;
 }
 
 PyObject *pg_proxy_new_local(PyObject *object)
 {
-    const pg_shape_t *shape;
+    pg_shape_t *shape;
     PyObject *proxy;
 
     /* A Proxy to a Proxy of this rank is one to its object, however long the chain. */
@@ -40,34 +51,76 @@ PyObject *pg_proxy_new_local(PyObject *object)
     return proxy;
 }
 
-PyObject *pg_proxy_from_wire(int owner, uint64_t id, const pg_shape_t *shape, pg_mode_t mode)
+/* A Proxy to an object of this rank. */
+static PyObject *from_wire_here(uint64_t id, pg_shape_t *shape, pg_mode_t mode)
 {
-    PyObject *object = NULL, *proxy;
+    PyObject *object = pg_exports_get(id);
+    PyObject *proxy = object != NULL ? proxy_alloc(pg.rank, shape, mode) : NULL;
 
-    if (owner < 0 || owner >= pg.size)
-        return PyErr_Format(PyExc_ReferenceError, "a Proxy to rank %d in a job of %d", owner,
-                            pg.size);
-    if (owner == pg.rank) {
-        object = pg_exports_get(id);
-        if (object == NULL)
-            return NULL;
-    }
-    proxy = proxy_alloc(owner, shape, mode);
     if (proxy == NULL) {
         Py_XDECREF(object);
         return NULL;
     }
-    ((pg_proxy_t *)proxy)->id = id;
     ((pg_proxy_t *)proxy)->object = object;
     PyObject_GC_Track(proxy);
     return proxy;
 }
 
-int pg_proxy_export(pg_proxy_t *proxy)
+PyObject *pg_proxy_from_wire(int owner, uint64_t id, pg_shape_t *shape, pg_mode_t mode)
 {
-    if (proxy->object == NULL || proxy->id != 0)
-        return 0;
-    return pg_exports_add(proxy->object, &proxy->id);
+    pg_import_t *import;
+    PyObject *proxy;
+
+    if (owner < 0 || owner >= pg.size)
+        return PyErr_Format(PyExc_ReferenceError, "a Proxy to rank %d in a job of %d", owner,
+                            pg.size);
+    if (owner == pg.rank)
+        return from_wire_here(id, shape, mode);
+    atomic_fetch_add(&shape->proxies, 1); /* obtaining may take a while */
+    import = pg_import_find(owner, id);
+    if (import == NULL)
+        import = pg_import_obtain(owner, id);
+    atomic_fetch_sub(&shape->proxies, 1);
+    if (import == NULL)
+        return NULL;
+    proxy = proxy_alloc(owner, shape, mode);
+    if (proxy == NULL) {
+        pg_import_unref(import);
+        return NULL;
+    }
+    ((pg_proxy_t *)proxy)->import = import;
+    PyObject_GC_Track(proxy);
+    return proxy;
+}
+
+int pg_proxy_pin(pg_proxy_t *proxy, uint64_t *id)
+{
+    if (proxy->object != NULL)
+        return pg_exports_pin_object(proxy->object, id);
+    PyErr_SetString(PyExc_ReferenceError, "the garbage collector has cleared this Proxy");
+    return -1;
+}
+
+int pg_proxy_keep_id(pg_proxy_t *proxy, uint64_t *id)
+{
+    if (!pg_proxy_is_here(proxy))
+        *id = proxy->import->id;
+    else if (proxy->kept_id == 0 && pg_proxy_pin(proxy, &proxy->kept_id) < 0)
+        return -1;
+    else
+        *id = proxy->kept_id;
+    return 0;
+}
+
+void pg_proxy_let_go(pg_proxy_t *proxy)
+{
+    if (!pg_proxy_is_here(proxy))
+        pg_import_unref(proxy->import);
+    else if (proxy->kept_id != 0)
+        pg_exports_unpin(proxy->kept_id);
+    atomic_fetch_sub_explicit(&proxy->shape->proxies, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&count, 1, memory_order_relaxed);
+    Py_CLEAR(proxy->object);
 }
 
 PyObject *pg_proxy_with_mode(pg_proxy_t *proxy, pg_mode_t mode)
@@ -76,10 +129,23 @@ PyObject *pg_proxy_with_mode(pg_proxy_t *proxy, pg_mode_t mode)
 
     if (other == NULL)
         return NULL;
-    ((pg_proxy_t *)other)->id = proxy->id;
+    if (!pg_proxy_is_here(proxy)) {
+        pg_import_ref(proxy->import);
+        ((pg_proxy_t *)other)->import = proxy->import;
+    }
     ((pg_proxy_t *)other)->object = Py_XNewRef(proxy->object);
     PyObject_GC_Track(other);
     return other;
+}
+
+/* Where a request has to go: the id, whose entry is pinned for the request if it is one of this
+ * rank. -1 with an exception. */
+static int address(pg_proxy_t *proxy, uint64_t *id)
+{
+    if (pg_proxy_is_here(proxy))
+        return pg_proxy_pin(proxy, id);
+    *id = proxy->import->id;
+    return 0;
 }
 
 /* What the mode makes of a result that came back. Steals `result`. */
@@ -106,9 +172,9 @@ static PyObject *finish(pg_proxy_t *proxy, int op, PyObject *args, PyObject *res
     return result;
 }
 
-static PyObject *operate_async(pg_proxy_t *proxy, int op, PyObject *args)
+static PyObject *operate_async(pg_proxy_t *proxy, uint64_t id, int op, PyObject *args)
 {
-    pg_call_t *call = pg_call_start(proxy->owner, op, proxy->id, args, PG_WANT_PLAIN);
+    pg_call_t *call = pg_call_start(proxy->owner, op, id, args, PG_WANT_PLAIN);
 
     return call != NULL ? pg_future_new(call) : NULL;
 }
@@ -124,18 +190,19 @@ PyObject *pg_proxy_operate(pg_proxy_t *proxy, int op, PyObject *args)
 {
     pg_outcome_t outcome = PG_OUTCOME_VALUE;
     PyObject *result = NULL;
+    uint64_t id;
 
     if (args == NULL)
         return NULL;
     if (pg_proxy_is_direct(proxy)) {
         result = pg_proxy_own(proxy, pg_op_evaluate(op, proxy->object, args));
-    } else if (pg_require_job() == 0 && pg_proxy_export(proxy) == 0) {
+    } else if (pg_require_job() == 0 && address(proxy, &id) == 0) {
         if (proxy->mode == PG_MODE_ASYNC) {
-            result = operate_async(proxy, op, args);
+            result = operate_async(proxy, id, op, args);
         } else {
             pg_want_t want = proxy->mode == PG_MODE_REFERENCE ? PG_WANT_PROXY : PG_WANT_VALUE;
 
-            result = pg_call_blocking(proxy->owner, op, proxy->id, args, want, &outcome);
+            result = pg_call_blocking(proxy->owner, op, id, args, want, &outcome);
             result = finish(proxy, op, args, result, outcome);
         }
     }
@@ -146,11 +213,12 @@ PyObject *pg_proxy_operate(pg_proxy_t *proxy, int op, PyObject *args)
 PyObject *pg_proxy_operate_async(pg_proxy_t *proxy, int op, PyObject *args)
 {
     PyObject *result = NULL;
+    uint64_t id;
 
     if (args == NULL)
         return NULL;
-    if (pg_require_job() == 0 && pg_proxy_export(proxy) == 0)
-        result = operate_async(proxy, op, args);
+    if (pg_require_job() == 0 && address(proxy, &id) == 0)
+        result = operate_async(proxy, id, op, args);
     Py_DECREF(args);
     return result;
 }
@@ -165,6 +233,7 @@ PyObject *pg_proxy_referent(pg_proxy_t *proxy)
 PyObject *pg_proxy_operate_now(pg_proxy_t *proxy, int op, PyObject *args)
 {
     PyObject *result = NULL;
+    uint64_t id;
 
     if (args == NULL)
         return NULL;
@@ -174,8 +243,8 @@ PyObject *pg_proxy_operate_now(pg_proxy_t *proxy, int op, PyObject *args)
                         "at once: use p itself");
     else if (proxy->object != NULL)
         result = pg_op_evaluate(op, proxy->object, args);
-    else
-        result = pg_call_blocking(proxy->owner, op, proxy->id, args, PG_WANT_COPY, NULL);
+    else if (address(proxy, &id) == 0)
+        result = pg_call_blocking(proxy->owner, op, id, args, PG_WANT_COPY, NULL);
     Py_DECREF(args);
     return result;
 }

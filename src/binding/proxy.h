@@ -8,6 +8,7 @@
 #ifndef PYGAS_BINDING_PROXY_H
 #define PYGAS_BINDING_PROXY_H
 
+#include "imports.h"
 #include "shape.h"
 #include "state.h"
 
@@ -22,9 +23,12 @@ typedef enum pg_mode {
 typedef struct pg_proxy {
     PyObject_HEAD int owner;
     pg_mode_t mode;
-    uint64_t id;      /* in the owner's exports; on the owner only once somebody else may have it */
+    union {
+        pg_import_t *import; /* of an object of another rank; a reference of the Proxy's */
+        uint64_t kept_id;    /* of one of this rank: the entry pinned for pickles; 0: none */
+    };
     PyObject *object; /* the object itself on its owner, else NULL */
-    const pg_shape_t *shape;
+    pg_shape_t *shape;
     PyObject *weak_references;
 } pg_proxy_t;
 
@@ -33,12 +37,27 @@ typedef struct pg_proxy {
 /* A Proxy to an object of this rank. NULL with an exception. */
 PyObject *pg_proxy_new_local(PyObject *object);
 
-/* The Proxy that a reference from the wire stands for. NULL with an exception. */
-PyObject *pg_proxy_from_wire(int owner, uint64_t id, const pg_shape_t *shape, pg_mode_t mode);
+/* The Proxy that a reference from the wire stands for. Asks the owner, and waits for its answer, if
+ * it came without weight (a pickle) and this rank has no other. NULL with an exception. */
+PyObject *pg_proxy_from_wire(int owner, uint64_t id, pg_shape_t *shape, pg_mode_t mode);
 
-/* The id of the object in its owner's exports; exports it if it is not yet. -1 with an exception.
- */
-int pg_proxy_export(pg_proxy_t *proxy);
+/* True on the rank that owns the object. */
+static inline bool pg_proxy_is_here(const pg_proxy_t *proxy)
+{
+    return proxy->owner == pg.rank;
+}
+
+/* Pins the object's entry in the exports of this rank, which owns it. -1 with an exception. */
+int pg_proxy_pin(pg_proxy_t *proxy, uint64_t *id);
+
+/* The object's id, which stays good as long as the Proxy lives. -1 with an exception. */
+int pg_proxy_keep_id(pg_proxy_t *proxy, uint64_t *id);
+
+/* How many Proxies there are on this rank. */
+size_t pg_proxy_count(void);
+
+/* Lets go of what the Proxy stands for. For the finalizer. */
+void pg_proxy_let_go(pg_proxy_t *proxy);
 
 /* The same reference with another mode. NULL with an exception. */
 PyObject *pg_proxy_with_mode(pg_proxy_t *proxy, pg_mode_t mode);

@@ -386,7 +386,7 @@ static void Proxy_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     if (AS_PROXY(self)->weak_references != NULL)
         PyObject_ClearWeakRefs(self);
-    Proxy_clear(self);
+    pg_proxy_let_go(AS_PROXY(self));
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }

@@ -5,6 +5,7 @@
 #include "future.h"
 #include "payload.h"
 #include "proxy.h"
+#include "references.h"
 #include "settle.h"
 #include "wait.h"
 
@@ -127,7 +128,10 @@ PyObject *pg_proxy_resolve(PyObject *module, PyObject *object)
     args = PyTuple_New(0);
     if (args == NULL)
         return NULL;
-    copy = pg_call_blocking(proxy->owner, PG_OP_RESOLVE, proxy->id, args, PG_WANT_COPY, NULL);
+    if (pg_proxy_is_here(proxy))
+        return pg_proxy_operate_now(proxy, PG_OP_RESOLVE, args);
+    copy =
+        pg_call_blocking(proxy->owner, PG_OP_RESOLVE, proxy->import->id, args, PG_WANT_COPY, NULL);
     Py_DECREF(args);
     return copy;
 }
@@ -172,14 +176,15 @@ PyObject *pg_proxy_reduce(PyObject *module, PyObject *object)
 {
     pg_proxy_t *proxy = as_proxy(object);
     PyObject *rebuild;
+    uint64_t id;
 
-    if (proxy == NULL || pg_require_job() < 0 || pg_proxy_export(proxy) < 0)
+    if (proxy == NULL || pg_require_job() < 0 || pg_references_note(proxy, &id) < 0)
         return NULL;
     rebuild = PyObject_GetAttrString(module, "rebuild_proxy");
     if (rebuild == NULL)
         return NULL;
     return Py_BuildValue("N(KiKisKK)", rebuild, (unsigned long long)pg.job_key, proxy->owner,
-                         (unsigned long long)proxy->id, (int)proxy->mode, proxy->shape->name,
+                         (unsigned long long)id, (int)proxy->mode, proxy->shape->name,
                          (unsigned long long)proxy->shape->slots[0],
                          (unsigned long long)proxy->shape->slots[1]);
 }
@@ -187,8 +192,9 @@ PyObject *pg_proxy_reduce(PyObject *module, PyObject *object)
 PyObject *pg_proxy_rebuild(PyObject *module, PyObject *args)
 {
     unsigned long long key, id, slots[PG_SHAPE_WORDS];
-    const pg_shape_t *shape;
+    pg_shape_t *shape;
     const char *name;
+    PyObject *proxy;
     int owner, mode;
 
     (void)module;
@@ -207,8 +213,12 @@ PyObject *pg_proxy_rebuild(PyObject *module, PyObject *args)
         PyErr_SetString(PyExc_ValueError, "a malformed reference to a shared object");
         return NULL;
     }
+    if (pg_enter() < 0)
+        return NULL;
     shape = pg_shape_get(name, (const uint64_t[PG_SHAPE_WORDS]){slots[0], slots[1]});
-    return shape != NULL ? pg_proxy_from_wire(owner, id, shape, (pg_mode_t)mode) : NULL;
+    proxy = shape != NULL ? pg_proxy_from_wire(owner, id, shape, (pg_mode_t)mode) : NULL;
+    pg_leave();
+    return proxy;
 }
 
 /* ---- the whole job ---- */

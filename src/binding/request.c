@@ -18,6 +18,7 @@ typedef struct request {
     pg_request_head_t head;
     pg_known_name_t *name; /* the one of the head */
     pg_running_t running;
+    bool pinned; /* the entry of its object in the exports */
     pg_cancellable_t cancellable;
 } request_t;
 
@@ -49,6 +50,13 @@ PyObject *pg_caller(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     return Py_BuildValue("(iI)", caller.rank, (unsigned)caller.thread);
+}
+
+static atomic_uint_least64_t count;
+
+uint64_t pg_request_count(void)
+{
+    return atomic_load_explicit(&count, memory_order_relaxed);
 }
 
 int pg_request_depth_for_call(uint16_t *depth)
@@ -305,11 +313,17 @@ static void request_run(gas_work_t *work)
     pg_running_begin(&request->running, &request->head, request->msg->source);
     /* Else it was cancelled, or the queue is being cleared, or nobody waits for it any more. */
     if (pg_cancellable_start(&request->cancellable) && atomic_load(&pg.phase) == PG_RUNNING &&
-        !gas_rank_has_failed(pg.job, request->msg->source))
+        !gas_rank_has_failed(pg.job, request->msg->source)) {
+        atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
         serve_apart(request);
+    } else {
+        pg_payload_refuse(request->msg, &request->head.wire);
+    }
     pg_running_end(&request->running);
     running_depth = depth;
     running_for = caller;
+    if (request->pinned)
+        pg_exports_unpin(request->head.object);
     gas_msg_free(pg.job, request->msg);
     free(request);
 }
@@ -331,6 +345,10 @@ void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
         (request_t){.work = {.run = request_run, .depth = head.depth}, .msg = msg, .head = head};
     if (head.name.number > 0)
         request->name = pg_name_arrived(msg->source, &head.name);
+    /* The caller may let go of the object before the request has its turn. A rank's request to
+     * itself has been pinned by the caller. */
+    if (pg_op_has_object(head.op))
+        request->pinned = msg->source == pg.rank || pg_exports_pin(head.object);
     if (head.cancellable)
         pg_cancellable_queue(&request->cancellable, msg->source, head.call);
     gas_work_push(job, &request->work);

@@ -31,6 +31,9 @@ PyObject *pg_caller(PyObject *module, PyObject *unused);
 bool pg_request_reply(int source, const pg_request_head_t *head, PyObject *object, PyObject *result,
                       bool returnable);
 
+/* How many requests this rank has run. */
+uint64_t pg_request_count(void);
+
 /* The handler of requests. */
 void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg);
 

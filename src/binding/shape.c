@@ -1,12 +1,32 @@
+/*
+ * Design notes. A program may make classes without end (a namedtuple in a function), and a class of
+ * another rank is only a name and some bits: so shapes without a Proxy are dropped when there are
+ * more than SHAPES_MOST, but for those that were asked for lately, which somebody may be about to
+ * use. Dropping one forgets its type, which the interpreter's collector then frees; the type's
+ * dictionary holds what the type was made from, and frees that.
+ *
+ * `recent` remembers the shapes of classes by the interpreter's version tag, which is another one
+ * for each class and each time that a class is changed.
+ */
 #include "shape.h"
 
 #include "proxy_slots.h"
 
 _Static_assert(PG_SLOT_COUNT <= 64 * PG_SHAPE_WORDS, "a shape needs more words");
 
+#define SHAPES_MOST 1024
+#define LATELY 512 /* askings */
+#define RECENT 256
+
 static struct {
     PyObject *module;
-    PyObject *shapes;                       /* dict: (name, words) -> a capsule with the shape */
+    uint64_t askings;
+    Py_ssize_t limit; /* of shapes, before those are dropped that are not needed */
+    struct {
+        unsigned version;
+        pg_shape_t *shape;
+    } recent[RECENT];
+    PyObject *shapes;                       /* dict: (name, words) -> the type */
     PyObject *special_names[PG_SLOT_COUNT]; /* by slot; NULL for slots that are none */
 } table;
 
@@ -14,6 +34,7 @@ int pg_shapes_init(PyObject *module)
 {
     table.module = module;
     table.shapes = PyDict_New();
+    table.limit = SHAPES_MOST;
     for (size_t i = 0; i < pg_special_count; i++) {
         const pg_special_row_t *row = &pg_special_rows[i];
 
@@ -58,7 +79,7 @@ static void read_slots(PyTypeObject *type, uint64_t *slots)
 
 /* Makes the type of a new shape. The tables it is made from have to live as long as it does. It
  * calls itself pygas.<class>, but messages show the name of the class alone. */
-static PyTypeObject *make_type(const pg_shape_t *shape)
+static PyTypeObject *make_type(pg_shape_t *shape)
 {
     const char *dot = strrchr(shape->name, '.');
     PyObject *name = PyUnicode_FromFormat("pygas.%s", dot != NULL ? dot + 1 : shape->name);
@@ -106,8 +127,7 @@ static PyTypeObject *make_type(const pg_shape_t *shape)
 out:
     Py_XDECREF(name);
     PyMem_Free(slots);
-    if (type == NULL)
-        PyMem_Free(methods);
+    shape->methods = methods;
     return (PyTypeObject *)type;
 }
 
@@ -126,10 +146,80 @@ static int register_pickling(PyTypeObject *type)
     return done != NULL ? 0 : -1;
 }
 
-static const pg_shape_t *make_shape(PyObject *key, const char *name, const uint64_t *slots)
+static int unregister_pickling(PyTypeObject *type)
+{
+    PyObject *copyreg = PyImport_ImportModule("copyreg");
+    PyObject *registered =
+        copyreg != NULL ? PyObject_GetAttrString(copyreg, "dispatch_table") : NULL;
+    int failed = registered == NULL || PyObject_DelItem(registered, (PyObject *)type) < 0;
+
+    Py_XDECREF(registered);
+    Py_XDECREF(copyreg);
+    return failed ? -1 : 0;
+}
+
+/* The type, and all that refers to it, has gone. */
+static void shape_free(PyObject *capsule)
+{
+    pg_shape_t *shape = PyCapsule_GetPointer(capsule, NULL);
+
+    PyMem_Free(shape->methods);
+    PyMem_Free(shape);
+}
+
+/* Makes the type of the shape, which then belongs to it. A new reference to the type, whose last
+ * one frees the shape. NULL with an exception. */
+static PyTypeObject *give_type(pg_shape_t *shape)
+{
+    PyTypeObject *type = shape->type = make_type(shape);
+    PyObject *owner = type != NULL ? PyCapsule_New(shape, NULL, shape_free) : NULL;
+
+    if (owner == NULL) {
+        Py_XDECREF(type);
+        PyMem_Free(shape->methods);
+        PyMem_Free(shape);
+        return NULL;
+    }
+    if (PyDict_SetItemString(type->tp_dict, "__shape__", owner) < 0)
+        Py_CLEAR(type);
+    Py_DECREF(owner);
+    return type;
+}
+
+static pg_shape_t *shape_of_type(PyObject *type)
+{
+    PyObject *owner = PyDict_GetItemString(((PyTypeObject *)type)->tp_dict, "__shape__");
+
+    return PyCapsule_GetPointer(owner, NULL);
+}
+
+/* Drops the shapes that nobody needs. -1 with an exception. */
+static int drop_shapes(void)
+{
+    PyObject *items = PyDict_Items(table.shapes);
+    int failed = items == NULL;
+
+    for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(items); i++) {
+        PyObject *key = PyTuple_GET_ITEM(PyList_GET_ITEM(items, i), 0);
+        PyObject *type = PyTuple_GET_ITEM(PyList_GET_ITEM(items, i), 1);
+        pg_shape_t *shape = shape_of_type(type);
+
+        if (atomic_load(&shape->proxies) > 0 || shape->used + LATELY > table.askings)
+            continue;
+        failed = unregister_pickling(shape->type) < 0 || PyDict_DelItem(table.shapes, key) < 0;
+    }
+    memset(table.recent, 0, sizeof(table.recent));
+    Py_XDECREF(items);
+    table.limit = PyDict_GET_SIZE(table.shapes) * 2;
+    if (table.limit < SHAPES_MOST)
+        table.limit = SHAPES_MOST;
+    return failed ? -1 : 0;
+}
+
+static pg_shape_t *make_shape(PyObject *key, const char *name, const uint64_t *slots)
 {
     pg_shape_t *shape = PyMem_Calloc(1, sizeof(*shape) + strlen(name) + 1);
-    PyObject *capsule;
+    PyTypeObject *type;
 
     if (shape == NULL) {
         PyErr_NoMemory();
@@ -137,38 +227,37 @@ static const pg_shape_t *make_shape(PyObject *key, const char *name, const uint6
     }
     shape->name = strcpy((char *)(shape + 1), name);
     memcpy(shape->slots, slots, sizeof(shape->slots));
-    shape->type = make_type(shape);
-    capsule = shape->type != NULL ? PyCapsule_New(shape, NULL, NULL) : NULL;
-    if (capsule == NULL || register_pickling(shape->type) < 0 ||
-        PyDict_SetItem(table.shapes, key, capsule) < 0) {
-        Py_XDECREF(capsule);
-        Py_XDECREF(shape->type);
-        PyMem_Free(shape);
+    type = give_type(shape);
+    if (type == NULL)
         return NULL;
-    }
-    Py_DECREF(capsule);
+    if (register_pickling(type) < 0 || PyDict_SetItem(table.shapes, key, (PyObject *)type) < 0)
+        shape = NULL;
+    Py_DECREF(type); /* the table's now */
     return shape;
 }
 
-const pg_shape_t *pg_shape_get(const char *name, const uint64_t slots[PG_SHAPE_WORDS])
+pg_shape_t *pg_shape_get(const char *name, const uint64_t slots[PG_SHAPE_WORDS])
 {
     PyObject *key =
         Py_BuildValue("(sKK)", name, (unsigned long long)slots[0], (unsigned long long)slots[1]);
-    const pg_shape_t *shape = NULL;
-    PyObject *capsule;
+    pg_shape_t *shape = NULL;
+    PyObject *type;
 
     if (key == NULL)
         return NULL;
-    capsule = PyDict_GetItemWithError(table.shapes, key);
-    if (capsule != NULL)
-        shape = PyCapsule_GetPointer(capsule, NULL);
-    else if (!PyErr_Occurred())
+    type = PyDict_GetItemWithError(table.shapes, key);
+    if (type != NULL)
+        shape = shape_of_type(type);
+    else if (!PyErr_Occurred() &&
+             (PyDict_GET_SIZE(table.shapes) < table.limit || drop_shapes() == 0))
         shape = make_shape(key, name, slots);
     Py_DECREF(key);
+    if (shape != NULL)
+        shape->used = ++table.askings;
     return shape;
 }
 
-const pg_shape_t *pg_shape_of(PyObject *object)
+static pg_shape_t *find_shape(PyObject *object)
 {
     uint64_t slots[PG_SHAPE_WORDS] = {0};
 
@@ -178,4 +267,22 @@ const pg_shape_t *pg_shape_of(PyObject *object)
     if (PyType_Check(object))
         set(slots, PG_SLOT_mp_subscript); /* list[int]: no slot of the metaclass */
     return pg_shape_get(Py_TYPE(object)->tp_name, slots);
+}
+
+pg_shape_t *pg_shape_of(PyObject *object)
+{
+    unsigned version = Py_TYPE(object)->tp_version_tag;
+    pg_shape_t *shape = table.recent[version % RECENT].shape;
+
+    if (version != 0 && table.recent[version % RECENT].version == version) {
+        shape->used = ++table.askings;
+        return shape;
+    }
+    shape = find_shape(object);
+    version = Py_TYPE(object)->tp_version_tag; /* looking at it gives it one */
+    if (shape != NULL && version != 0) {
+        table.recent[version % RECENT].version = version;
+        table.recent[version % RECENT].shape = shape;
+    }
+    return shape;
 }

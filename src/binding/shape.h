@@ -5,7 +5,8 @@
  * callable(), isinstance(p, collections.abc.Sized) and the interpreter's own error messages ask the
  * type. So the type of a Proxy is a subtype of pygas.Proxy with just the slots (slots.def) that the
  * object's class has, and with the class's name. Shapes and their types are made once for each name
- * and set of slots, and live as long as the process.
+ * and set of slots, and kept as long as there are Proxies of them; those that have none go when
+ * there are too many.
  */
 #ifndef PYGAS_BINDING_SHAPE_H
 #define PYGAS_BINDING_SHAPE_H
@@ -34,6 +35,9 @@ typedef struct pg_shape {
     uint64_t slots[PG_SHAPE_WORDS];
     const char *name; /* of the class, as the interpreter shows it in messages (tp_name) */
     PyTypeObject *type;
+    atomic_size_t proxies; /* how many there are */
+    uint64_t used;         /* when it was last asked for, in askings */
+    PyMethodDef *methods;  /* of the type */
 } pg_shape_t;
 
 static inline bool pg_shape_has(const pg_shape_t *shape, pg_slot_t slot)
@@ -52,11 +56,11 @@ static inline bool pg_type_is_builtin(PyTypeObject *type)
 
 int pg_shapes_init(PyObject *module);
 
-/* The shape of an object's class as it is now. Lives as long as the process. NULL with an
- * exception. */
-const pg_shape_t *pg_shape_of(PyObject *object);
+/* The shape of an object's class as it is now. Good until a few hundred others have been asked for,
+ * or as long as there is a Proxy of it. NULL with an exception. */
+pg_shape_t *pg_shape_of(PyObject *object);
 
-/* The shape that came over the wire. NULL with an exception. */
-const pg_shape_t *pg_shape_get(const char *name, const uint64_t slots[PG_SHAPE_WORDS]);
+/* The shape that came over the wire, likewise. NULL with an exception. */
+pg_shape_t *pg_shape_get(const char *name, const uint64_t slots[PG_SHAPE_WORDS]);
 
 #endif

@@ -5,7 +5,8 @@
  * or, in a free-threaded build, has an attached thread state). Functions in the binding are called
  * attached unless they say otherwise; handlers of active messages never are, and never attach.
  *
- * Lock order: interpreter lock > the job's conduit lock > leaves (calls, exports, work queue).
+ * Lock order: interpreter lock > the job's conduit lock > leaves (calls, exports, imports, work
+ * queue).
  */
 #ifndef PYGAS_BINDING_STATE_H
 #define PYGAS_BINDING_STATE_H
@@ -22,6 +23,9 @@
 #define PG_HANDLER_REFUSED (GAS_HANDLER_USER + 3)
 #define PG_HANDLER_PING (GAS_HANDLER_USER + 4)
 #define PG_HANDLER_BLOCKED (GAS_HANDLER_USER + 5)
+#define PG_HANDLER_RELEASE (GAS_HANDLER_USER + 6)
+#define PG_HANDLER_WEIGHT_ASK (GAS_HANDLER_USER + 7)
+#define PG_HANDLER_WEIGHT (GAS_HANDLER_USER + 8)
 
 typedef enum pg_phase {
     PG_BEFORE, /* the job has not been started */
@@ -46,6 +50,7 @@ typedef struct pg_state {
     PyTypeObject *completions_type;
     PyTypeObject *landing_type;
     PyTypeObject *deferred_type;
+    PyTypeObject *scan_type;
     bool deferred_used; /* there is something of that type; attached threads only */
     PyObject *errors;   /* the module pygas.errors */
 } pg_state_t;
@@ -73,5 +78,6 @@ PyTypeObject *pg_future_type_create(PyObject *module);
 PyTypeObject *pg_encoded_type_create(PyObject *module);
 PyTypeObject *pg_completions_type_create(PyObject *module);
 PyTypeObject *pg_deferred_type_create(PyObject *module);
+PyTypeObject *pg_scan_type_create(PyObject *module);
 
 #endif

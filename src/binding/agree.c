@@ -1,0 +1,58 @@
+/*
+ * Dissemination, as in the barrier (Hensgen, Finkel and Manber, 1988): after round k a rank knows
+ * the votes of 2^k ranks, its own included; that a vote may count twice does no harm here.
+ */
+#include "agree.h"
+
+#include <sched.h>
+
+#define TAG_AGREE ((uint64_t)0x61 << 56) /* see the tags of pygas/_job.py */
+#define PATIENCE_NS 10000000000u
+
+typedef struct vote {
+    uint64_t tag;
+    uint64_t yes;
+} vote_t;
+
+static void cast(int destination, uint64_t tag, bool yes)
+{
+    vote_t vote = {tag, yes};
+    gas_am_t am = {.handler = GAS_HANDLER_MAILBOX, .header = &vote, .header_length = sizeof(vote)};
+
+    gas_am_send(pg.job, destination, &am, NULL, NULL); /* if it fails that rank waits in vain */
+}
+
+/* The vote of `source`; false if it does not come. */
+static bool await_vote(int source, uint64_t tag, uint64_t deadline)
+{
+    gas_parcel_t parcel;
+    vote_t vote = {0, 0};
+    gas_msg_t *msg;
+
+    gas_mailbox_expect(pg.job, &parcel, tag, source);
+    while (!gas_event_is_set(&parcel.event) && gas_clock_left(deadline) > 0) {
+        gas_wait(pg.job, &parcel.event, deadline, GAS_WAIT_BRIEFLY);
+        sched_yield();
+    }
+    msg = gas_mailbox_cancel(pg.job, &parcel);
+    if (msg == NULL)
+        return false;
+    if (msg->header_length == sizeof(vote))
+        memcpy(&vote, msg->header, sizeof(vote));
+    gas_msg_free(pg.job, msg);
+    return vote.yes != 0;
+}
+
+bool pg_agree(bool mine)
+{
+    static uint64_t number; /* of votes, on every rank the same */
+    uint64_t deadline = gas_clock_now() + PATIENCE_NS;
+    uint64_t tag = TAG_AGREE + (number++ << 8);
+
+    for (int distance = 1; distance < pg.size; distance *= 2, tag++) {
+        cast((pg.rank + distance) % pg.size, tag, mine);
+        if (!await_vote((pg.rank - distance + pg.size) % pg.size, tag, deadline))
+            mine = false;
+    }
+    return mine;
+}

@@ -1,0 +1,96 @@
+/*
+ * The table of objects of other ranks that this rank refers to.
+ *
+ * One entry, an *import*, for each object, however many Proxies to it there are: it counts what
+ * refers to it on this rank and holds the weight (weight.h) that this rank has for the object. When
+ * its count has come down to nothing, its weight is sent home by the progress thread, together with
+ * that of others; until then it can be used again.
+ *
+ * Any thread, attached or not, also inside handlers, unless it says otherwise. Nothing blocks but
+ * pg_import_obtain() and pg_import_split().
+ */
+#ifndef PYGAS_BINDING_IMPORTS_H
+#define PYGAS_BINDING_IMPORTS_H
+
+#include "state.h"
+
+typedef struct pg_import pg_import_t;
+
+struct pg_import {
+    uint64_t id;    /* in the owner's exports; constant */
+    int owner;      /* constant */
+    uint32_t count; /* references of this rank; guarded by the lock of imports.c, as is the rest */
+    uint64_t weight;
+    uint64_t surplus;  /* weight to be sent home whatever `count` says */
+    pg_import_t *next; /* in its bucket */
+    pg_import_t *next_listed;
+    bool is_listed; /* there may be something to send home */
+    bool is_asked;  /* the owner has been asked for weight */
+    bool is_gone;   /* the owner has no such object any more */
+};
+
+/* The import of an object for which `weight` has arrived (0: the sender has none, since the owner
+ * has no such object any more); a new reference. NULL without memory. */
+pg_import_t *pg_import_receive(int owner, uint64_t id, uint64_t weight);
+
+/* The import that this rank has already; a new reference, or NULL. */
+pg_import_t *pg_import_find(int owner, uint64_t id);
+
+/*
+ * The import of an object whose id came without weight, as in a pickle: found, else the owner is
+ * asked whether the object is still there. A new reference; NULL with ReferenceError if it is not.
+ * Attached, after pg_enter(). Blocks for a round trip of the runtime, without running requests.
+ */
+pg_import_t *pg_import_obtain(int owner, uint64_t id);
+
+void pg_import_ref(pg_import_t *import);
+
+/* For finalizers: takes the lock of imports.c and no other. NULL is allowed. */
+void pg_import_unref(pg_import_t *import);
+
+/*
+ * Weight for a reference to be sent to `destination`; 0: the object is no longer there. Attached,
+ * after pg_enter(). Blocks only if the weight is used up before the owner has answered the request
+ * for more that was sent when it ran low.
+ */
+uint64_t pg_import_split(pg_import_t *import, int destination);
+
+/* Weight of pg_import_split() whose message could not be sent. */
+void pg_import_give_back(pg_import_t *import, uint64_t weight);
+
+/* How many references of this rank there are, and the weight. */
+void pg_import_look(pg_import_t *import, uint32_t *count, uint64_t *weight);
+
+/* Sends all weight home though there are references: nobody will use them. */
+void pg_import_sever(pg_import_t *import);
+
+/* How many objects of others this rank refers to. */
+size_t pg_imports_count(void);
+
+/* Copies of the imports as they are at one moment, in memory to be freed: those that are referred
+ * to or still hold weight. *count: how many. NULL without memory. */
+pg_import_t *pg_imports_list(size_t *count);
+
+/*
+ * Sends home what there is to send. Not attached, or attached if need be; never in a handler.
+ * `pg_imports_tend()` is the progress thread's: it lets releases gather for a moment, and returns
+ * the nanoseconds after which it wants to be called again.
+ */
+void pg_imports_flush(void);
+uint64_t pg_imports_tend(void);
+
+/* What `owner` had is gone: nobody waits for an answer of its any more. Also inside handlers. */
+void pg_imports_owner_failed(int owner);
+
+/* Forgets everything. No other thread uses the job any more. */
+void pg_imports_clear(void);
+
+/* In a forked child, where another thread of the rank may have held the lock. */
+void pg_imports_after_fork(void);
+
+/* The handlers of the messages of this file. */
+void pg_release_arrived(gas_job_t *job, gas_msg_t *msg, void *arg);
+void pg_weight_asked(gas_job_t *job, gas_msg_t *msg, void *arg);
+void pg_weight_arrived(gas_job_t *job, gas_msg_t *msg, void *arg);
+
+#endif
