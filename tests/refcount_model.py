@@ -1,0 +1,351 @@
+"""The reference counts of one shared object as a state machine, and a search of all its states.
+
+Rank 0 owns the object; it has a local reference at first. Every pair of ranks has a channel in each
+direction, which keeps the order of its messages; different channels run at their own pace. What can
+happen, in any order, as long as the budget allows:
+
+send      a holder (or the owner) sends a reference to a rank, in a message (src: references.c);
+          one who has weight for himself alone asks the owner first
+request   a holder sends the owner a request about the object and need not hold it any longer
+obtain    a rank asks the owner for a reference of which it knows the id alone (a pickle)
+drop      a holder drops one of its references; the owner drops its own
+release   a rank without references sends home what weight it has (imports.c)
+deliver   the first message of a channel arrives: a reference may be kept or thrown away unread
+run       the owner serves a request that has arrived
+reclaim   the owner lets go of an object without weight, pins and local reference (exports.c)
+crash     one rank dies; what it has sent arrives up to some message, what it was sent is lost
+recount   the survivors, with no message on its way, tell the owner what weight they hold
+
+In every state the weight that the owner has on record must be what is out, and nobody refers to an
+object that was reclaimed. In every state in which nothing can happen any more the object must have
+been reclaimed. Run it as a program for larger configurations than the tests have time for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+OWNER = 0
+
+
+class Message(NamedTuple):
+    """What is in a channel."""
+
+    kind: str  # "ref", "release", "ask", "grant", "request"
+    weight: int = 0
+
+
+class Rank(NamedTuple):
+    """A rank other than the owner."""
+
+    references: int = 0
+    weight: int = 0
+    asked: bool = False
+    obtaining: bool = False
+    alive: bool = True
+
+
+class State(NamedTuple):
+    """All there is."""
+
+    exists: bool  # the object
+    local: bool  # the owner refers to it
+    weight: int  # out, as the owner has it on record
+    pins: int  # requests that have arrived
+    ranks: tuple[Rank, ...]  # 1, 2, ...
+    channels: tuple[tuple[Message, ...], ...]  # from * ranks + to
+    sends: int  # budgets
+    requests: int
+    obtains: int
+    crashes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A configuration; the flags below `crashes` are mistakes, to see that they are found."""
+
+    size: int = 3
+    sends: int = 3
+    requests: int = 1
+    obtains: int = 1
+    crashes: int = 0
+    mint: int = 4
+    split_for_nothing: bool = False  # the sender of a copy keeps all of its weight
+    forget_refused: bool = False  # an unread message gives nothing back
+    no_pins: bool = False  # a request that has arrived does not keep its object
+    release_early: bool = False  # weight goes home while references are left
+    no_order: bool = False  # channels do not keep the order of messages
+    grant_to_nobody: bool = False  # weight that nobody needs any more is lost
+
+    def start(self) -> State:
+        """Return the state before anything has happened."""
+        return State(
+            exists=True,
+            local=True,
+            weight=0,
+            pins=0,
+            ranks=(Rank(),) * (self.size - 1),
+            channels=((),) * (self.size * self.size),
+            sends=self.sends,
+            requests=self.requests,
+            obtains=self.obtains,
+            crashes=self.crashes,
+        )
+
+    # ---- changes ----
+
+    def _put(self, state: State, source: int, target: int, message: Message) -> State:
+        if target != OWNER and not state.ranks[target - 1].alive:
+            return state
+        at = source * self.size + target
+        channels = list(state.channels)
+        channels[at] = (*channels[at], message)
+        return state._replace(channels=tuple(channels))
+
+    @staticmethod
+    def _set(state: State, rank: int, **values: object) -> State:
+        ranks = list(state.ranks)
+        ranks[rank - 1] = ranks[rank - 1]._replace(**values)  # type: ignore[arg-type]
+        return state._replace(ranks=tuple(ranks))
+
+    def _sends(self, state: State) -> Iterator[tuple[str, State]]:
+        if state.sends == 0:
+            return
+        spent = state._replace(sends=state.sends - 1)
+        if state.exists and state.local:
+            for target in range(1, self.size):
+                yield (
+                    f"owner sends to {target}",
+                    self._put(
+                        spent._replace(weight=state.weight + self.mint),
+                        OWNER,
+                        target,
+                        Message("ref", self.mint),
+                    ),
+                )
+        for source in range(1, self.size):
+            rank = state.ranks[source - 1]
+            if not rank.alive or rank.references == 0:
+                continue
+            if rank.weight < 2:
+                if not rank.asked:
+                    asking = self._set(state, source, asked=True)
+                    yield f"{source} asks", self._put(asking, source, OWNER, Message("ask"))
+                continue
+            for target in range(self.size):
+                if target != source:
+                    part = 1 if target == OWNER else rank.weight // 2
+                    left = rank.weight - (0 if self.split_for_nothing else part)
+                    after = self._set(spent, source, weight=left)
+                    yield (
+                        f"{source} sends to {target}",
+                        self._put(after, source, target, Message("ref", part)),
+                    )
+
+    def _others(self, state: State) -> Iterator[tuple[str, State]]:
+        for number in range(1, self.size):
+            rank = state.ranks[number - 1]
+            if not rank.alive:
+                continue
+            if rank.references > 0:
+                yield f"{number} drops", self._set(state, number, references=rank.references - 1)
+                if state.requests > 0:
+                    less = state._replace(requests=state.requests - 1)
+                    yield (
+                        f"{number} requests",
+                        self._put(less, number, OWNER, Message("request")),
+                    )
+            nobody = rank.references == 0 and not rank.obtaining
+            if rank.weight > 0 and (nobody or self.release_early):
+                after = self._set(state, number, weight=0)
+                yield (
+                    f"{number} releases",
+                    self._put(after, number, OWNER, Message("release", rank.weight)),
+                )
+            if state.obtains > 0 and rank.weight == 0 and not rank.obtaining:
+                after = self._set(state, number, obtaining=True, asked=True)
+                after = after._replace(obtains=state.obtains - 1)
+                if not rank.asked:
+                    after = self._put(after, number, OWNER, Message("ask"))
+                yield f"{number} obtains", after
+            if state.crashes > 0:
+                yield f"{number} crashes", self._crash(state, number)
+        if state.local:
+            yield "owner drops", state._replace(local=False)
+        if state.pins > 0:
+            yield "owner runs", state._replace(pins=state.pins - 1)
+        unused = not state.local and state.weight == 0
+        if state.exists and unused and (state.pins == 0 or self.no_pins):
+            yield "owner reclaims", state._replace(exists=False)
+
+    def _crash(self, state: State, number: int) -> State:
+        channels = list(state.channels)
+        for source in range(self.size):
+            channels[source * self.size + number] = ()
+        state = state._replace(channels=tuple(channels), crashes=state.crashes - 1)
+        return self._set(state, number, **Rank(alive=False)._asdict())
+
+    def _deliveries(self, state: State) -> Iterator[tuple[str, State]]:
+        for source, target in itertools.product(range(self.size), repeat=2):
+            at = source * self.size + target
+            queue = state.channels[at]
+            for place in range(len(queue) if self.no_order else min(1, len(queue))):
+                channels = list(state.channels)
+                channels[at] = queue[:place] + queue[place + 1 :]
+                taken = state._replace(channels=tuple(channels))
+                label = f"{source}->{target} {queue[place].kind}"
+                if target == OWNER:
+                    yield label, self._at_owner(taken, source, queue[place])
+                else:
+                    yield from self._at_rank(label, taken, target, queue[place])
+            if queue and source != OWNER and not state.ranks[source - 1].alive:
+                channels = list(state.channels)
+                channels[at] = queue[:-1]
+                yield f"{source}->{target} lost", state._replace(channels=tuple(channels))
+
+    def _at_owner(self, state: State, source: int, message: Message) -> State:
+        if message.kind in ("ref", "release"):
+            assert state.exists or message.weight == 0, "a reference to what was reclaimed"
+            return state._replace(weight=state.weight - message.weight)
+        if message.kind == "request":
+            assert state.exists, "a request for what was reclaimed"
+            return state._replace(pins=state.pins + 1)
+        grant = self.mint if state.exists else 0
+        granted = state._replace(weight=state.weight + grant)
+        return self._put(granted, OWNER, source, Message("grant", grant))
+
+    def _at_rank(
+        self, label: str, state: State, number: int, message: Message
+    ) -> Iterator[tuple[str, State]]:
+        rank = state.ranks[number - 1]
+        if message.kind == "ref":
+            lost = message.weight if self.forget_refused else 0
+            yield (
+                f"{label}, refused",
+                self._set(state, number, weight=rank.weight + message.weight - lost),
+            )
+            yield (
+                label,
+                self._set(
+                    state,
+                    number,
+                    references=rank.references + 1,
+                    weight=rank.weight + message.weight,
+                ),
+            )
+            return
+        obtained = rank.obtaining and rank.weight + message.weight > 0
+        wanted = rank.references > 0 or rank.obtaining or not self.grant_to_nobody
+        yield (
+            label,
+            self._set(
+                state,
+                number,
+                asked=False,
+                obtaining=False,
+                references=rank.references + obtained,
+                weight=rank.weight + (message.weight if wanted else 0),
+            ),
+        )
+
+    def _recount(self, state: State) -> Iterator[tuple[str, State]]:
+        if any(rank.alive is False for rank in state.ranks) and not any(state.channels):
+            held = sum(rank.weight for rank in state.ranks)
+            if state.weight != held:
+                yield "recount", state._replace(weight=held)
+
+    def successors(self, state: State) -> Iterator[tuple[str, State]]:
+        """Return what may come next."""
+        yield from self._sends(state)
+        yield from self._others(state)
+        yield from self._deliveries(state)
+        yield from self._recount(state)
+
+    # ---- what must hold ----
+
+    def check(self, state: State, *, final: bool) -> None:
+        """Raise AssertionError if the state is not as it should be."""
+        moving = [message for queue in state.channels for message in queue]
+        out = sum(message.weight for message in moving if message.kind != "ask")
+        out += sum(rank.weight for rank in state.ranks)
+        referred = state.local or any(rank.references for rank in state.ranks)
+        crashed = any(not rank.alive for rank in state.ranks)
+        assert state.weight >= out if crashed else state.weight == out, f"{state.weight} != {out}"
+        assert state.exists or not referred, "reclaimed though somebody refers to it"
+        assert state.exists or state.pins == 0, "reclaimed though a request waits for it"
+        assert not final or not state.exists, "never reclaimed"
+
+    def canonical(self, state: State) -> State:
+        """Return the smallest of the states that differ only in the numbers of the ranks."""
+        best: State | None = None
+        for order in itertools.permutations(range(1, self.size)):
+            numbers = (OWNER, *order)
+            twin = state._replace(
+                ranks=tuple(state.ranks[number - 1] for number in order),
+                channels=tuple(
+                    state.channels[source * self.size + target]
+                    for source in numbers
+                    for target in numbers
+                ),
+            )
+            if best is None or twin < best:
+                best = twin
+        assert best is not None
+        return best
+
+
+def explore(model: Model, most: int | None = None) -> int:
+    """Visit every state that can be reached; return how many there are.
+
+    Raises
+    ------
+    AssertionError
+        If one is not as it should be, with the way there as a note; or if there are more than
+        `most`.
+    """
+    first = model.canonical(model.start())
+    came_from: dict[State, tuple[str, State] | None] = {first: None}
+    queue = deque([first])
+    while queue:
+        state = queue.popleft()
+        final = True
+        try:
+            for label, found in model.successors(state):
+                final = False
+                after = model.canonical(found)
+                if after not in came_from:
+                    came_from[after] = (label, state)
+                    queue.append(after)
+            model.check(state, final=final)
+        except AssertionError as error:
+            steps = []
+            step = came_from[state]
+            while step is not None:
+                steps.append(step[0])
+                step = came_from[step[1]]
+            error.add_note("after: " + "; ".join(reversed(steps)))
+            error.add_note(f"in: {state}")
+            raise
+        assert most is None or len(came_from) <= most, f"more than {most} states"
+    return len(came_from)
+
+
+def main() -> None:
+    """Explore the configuration that the command line names."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    for field in dataclasses.fields(Model):
+        name = "--" + field.name.replace("_", "-")
+        if isinstance(field.default, bool):
+            parser.add_argument(name, action="store_true")
+        else:
+            parser.add_argument(name, type=int, default=field.default)
+    print(f"{explore(Model(**vars(parser.parse_args())))} states, all as they should be")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The protocol of reference counts, checked in all states of small configurations."""
+
+from __future__ import annotations
+
+import pytest
+from refcount_model import Model, explore
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Model(sends=2),
+        Model(sends=3, requests=0, obtains=1),
+        Model(sends=2, requests=1, obtains=0, crashes=1),
+        Model(sends=3, requests=0, obtains=0, crashes=1),
+        Model(size=4, sends=3, requests=0, obtains=0),
+    ],
+    ids=str,
+)
+def test_every_state_is_as_it_should_be(model: Model) -> None:
+    assert explore(model) > 100
+
+
+@pytest.mark.parametrize(
+    ("mistake", "complaint"),
+    [
+        ("split_for_nothing", "!="),
+        ("forget_refused", "!="),
+        ("no_pins", "a request waits for it"),
+        ("release_early", "somebody refers to it"),
+        ("no_order", "a request for what was reclaimed"),
+        ("grant_to_nobody", "!="),
+    ],
+)
+def test_mistakes_are_found(mistake: str, complaint: str) -> None:
+    with pytest.raises(AssertionError, match=complaint):
+        explore(Model(**{mistake: True}))  # type: ignore[arg-type]
