@@ -60,7 +60,7 @@ from pygas._version import __version__
 if TYPE_CHECKING:
     from pygas._core import Future, Proxy, deferred
     from pygas.cycles import collect
-    from pygas.errors import RankFailedError, RemoteError
+    from pygas.errors import ProtocolError, RankFailedError, RemoteError
     from pygas.futures import (
         ALL_COMPLETED,
         FIRST_COMPLETED,
@@ -105,6 +105,7 @@ __all__ = [
     "LifoQueue",
     "Lock",
     "PriorityQueue",
+    "ProtocolError",
     "Proxy",
     "Queue",
     "RLock",
@@ -159,6 +160,7 @@ _HOMES = {
     "Queue": "pygas.sync",
     "RLock": "pygas.sync",
     "Rank": "pygas.ranks",
+    "ProtocolError": "pygas.errors",
     "RankFailedError": "pygas.errors",
     "RemoteError": "pygas.errors",
     "Semaphore": "pygas.sync",

@@ -2,23 +2,21 @@
 
 An exception that a request raises on the owner is raised again at the caller, with its own type,
 and with the owner's traceback attached as a note. What travels is a description made of plain
-strings and the pickled exception, so that one which cannot be pickled, or not be rebuilt, still
+strings and the encoded exception, so that one which cannot be encoded, or not be rebuilt, still
 arrives, as a `RemoteError`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
-import pickle
 import traceback
 from collections.abc import Iterable
 
 from pygas._job import core
 
-__all__ = ["RankFailedError", "RemoteError"]
+__all__ = ["ProtocolError", "RankFailedError", "RemoteError"]
 
-#: (pickled exception or None, the Proxies in it, type name, text, traceback without notes, notes)
+#: (encoded exception or None, the Proxies in it, type name, text, traceback without notes, notes)
 Description = tuple[bytes | None, list[object], str, str, str, list[str]]
 
 # An exception that crosses many ranks gets a note on each: the first and the last few are kept.
@@ -64,6 +62,14 @@ def rank_failed(text: str, ranks: Iterable[int], reason: str) -> RankFailedError
     return RankFailedError(text, ranks, reason)
 
 
+class ProtocolError(RuntimeError):
+    """A message that no rank of this job can have sent: its bytes are malformed.
+
+    It points to ranks that run different versions of PyGAS, to damaged memory, or to somebody who
+    is not part of the job.
+    """
+
+
 def _type_name(exception: BaseException) -> str:
     cls = type(exception)
     if cls.__module__ in ("builtins", "__main__"):
@@ -78,63 +84,14 @@ def _text(exception: BaseException) -> str:
         return "<its text could not be had: str() raised an exception>"
 
 
-class _Pickler(pickle.Pickler):
-    """Leaves the Proxies out, for a pickle refers to objects without keeping them alive."""
-
-    def __init__(self, stream: io.BytesIO, proxies: list[object]) -> None:
-        super().__init__(stream, protocol=5)
-        self._proxies = proxies
-
-    def persistent_id(self, obj: object) -> int | None:
-        return _leave_out(obj, self._proxies)
-
-
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, data: bytes, proxies: list[object]) -> None:
-        super().__init__(io.BytesIO(data))
-        self._proxies = proxies
-
-    def persistent_load(self, pid: int) -> object:
-        return self._proxies[pid]
-
-
-def _leave_out(obj: object, proxies: list[object]) -> int | None:
-    """Return the number of a Proxy among `proxies`, in which it is put; None for other objects."""
-    if not issubclass(type(obj), core().Proxy):
-        return None
-    proxies.append(obj)
-    return len(proxies) - 1
-
-
-def _dumps(exception: BaseException, proxies: list[object]) -> bytes:
-    with io.BytesIO() as stream:
-        _Pickler(stream, proxies).dump(exception)
-        return stream.getvalue()
-
-
-def _cloud_dumps(exception: BaseException, proxies: list[object]) -> bytes:
-    """Pickle an exception whose class is local to a function."""
-    from pygas import _cloud
-
-    return _cloud.dumps(exception, protocol=5, leave_out=lambda obj: _leave_out(obj, proxies))
-
-
-def _loads(data: bytes, proxies: list[object]) -> object:
-    return _Unpickler(data, proxies).load()
-
-
-def _pickled(exception: BaseException) -> tuple[bytes | None, list[object]]:
-    """Return a pickle, if one can be made and read back into the same type, and the Proxies that
-    travel beside it."""
-    for dumps in (_dumps, _cloud_dumps):
-        proxies: list[object] = []
-        try:
-            data = dumps(exception, proxies)
-            if type(_loads(data, proxies)) is type(exception):
-                return data, proxies
-        except Exception:
-            pass
-    return None, []
+def _encoded(exception: BaseException) -> tuple[bytes | None, list[object]]:
+    """Return it as bytes, and the Proxies in it, which travel beside them: bytes keep no object
+    alive."""
+    proxies: list[object] = []
+    try:
+        return core().dumps(exception, proxies), proxies
+    except Exception:
+        return None, []
 
 
 def describe(exception: BaseException) -> Description:
@@ -148,7 +105,7 @@ def describe(exception: BaseException) -> Description:
     except Exception:
         trace = f"{_type_name(exception)}: <its traceback could not be formatted>\n"
     name, text = _type_name(exception), _text(exception)
-    return *_pickled(exception), name, text, trace, _notes(exception)
+    return *_encoded(exception), name, text, trace, _notes(exception)
 
 
 def _notes(exception: BaseException) -> list[str]:
@@ -169,20 +126,28 @@ def rebuild(description: Description | bytes, rank: int) -> BaseException:
     if isinstance(description, bytes):
         return _rebuild_brief(description.decode(errors="replace"), rank)
     data, proxies, name, text, trace, notes = description
-    exception: BaseException | None = None
-    if data is not None:
-        try:
-            loaded = _loads(data, proxies)
-        except Exception:
-            loaded = None
-        if isinstance(loaded, BaseException):
-            exception = loaded
+    exception = _decoded(data, proxies, name)
     if exception is None:
         exception = _stand_in(name, text)
     notes.append(f"The traceback on rank {rank}:\n{trace.rstrip()}")
     with contextlib.suppress(Exception):  # a class may have no room for them
         exception.__notes__ = notes
     return exception
+
+
+def _decoded(data: bytes | None, proxies: list[object], name: str) -> BaseException | None:
+    """Return the exception itself, if it can be made here; __init__ may want other arguments."""
+    if data is None:
+        return None
+    try:
+        exception = core().loads(data, proxies)
+    except Exception:
+        return None
+    # Its class may have a __reduce__ that makes something else. One that was copied, since it was
+    # local to a function, has lost the first part of its name.
+    cls, last = type(exception), name.rpartition(".")[2]
+    same = last in (cls.__name__, cls.__qualname__.rpartition(".")[2])
+    return exception if same and issubclass(cls, BaseException) else None
 
 
 def _stand_in(name: str, text: str) -> BaseException:

@@ -126,6 +126,17 @@ def test_many_arrays_in_one_message() -> None:
     pygas.barrier()
 
 
+@pytest.mark.ranks(2)
+def test_bytes_inside_of_values_are_independent() -> None:
+    data = bytearray(b"x" * 100_000)
+    for _ in range(3):
+        got = neighbour().call(same, [data, bytes(data), data])
+        assert got[0] is got[2]
+        got[0] += b"y"
+        assert got[1] == data == b"x" * 100_000
+    pygas.barrier()
+
+
 @pytest.mark.ranks(4)
 def test_from_everyone_to_everyone_at_once() -> None:
     rng = np.random.default_rng(pygas.MYTHREAD)

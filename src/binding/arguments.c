@@ -143,7 +143,6 @@ PyObject *pg_arguments_with_name(pg_op_t op, PyObject *name, PyObject *beside)
     case PG_OP_METHOD:
         return PyTuple_Pack(3, name, beside, Py_None);
     default:
-        PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived");
-        return NULL;
+        return pg_malformed("a name for an operation that has none");
     }
 }

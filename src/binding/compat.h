@@ -4,6 +4,9 @@
 
 #include <Python.h>
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #if PY_VERSION_HEX < 0x030C0000
 
 /* The exception that is set, as one object with its traceback, which is no longer set then. */
@@ -32,6 +35,81 @@ static inline void PyErr_SetRaisedException(PyObject *exception)
 }
 
 #endif
+
+/* Integers: the bytes of two's complement, little endian. */
+#if PY_VERSION_HEX >= 0x030D0000
+
+static inline size_t pg_long_size(PyObject *value)
+{
+    return (size_t)PyLong_AsNativeBytes(value, NULL, 0, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
+}
+
+static inline int pg_long_store(PyObject *value, uint8_t *bytes, size_t size)
+{
+    return PyLong_AsNativeBytes(value, bytes, (Py_ssize_t)size, Py_ASNATIVEBYTES_LITTLE_ENDIAN) < 0
+               ? -1
+               : 0;
+}
+
+static inline PyObject *pg_long_load(const uint8_t *bytes, size_t size)
+{
+    return PyLong_FromNativeBytes(bytes, size, Py_ASNATIVEBYTES_LITTLE_ENDIAN);
+}
+
+#else
+
+static inline size_t pg_long_size(PyObject *value)
+{
+    return _PyLong_NumBits(value) / 8 + 1;
+}
+
+static inline int pg_long_store(PyObject *value, uint8_t *bytes, size_t size)
+{
+    return _PyLong_AsByteArray((PyLongObject *)value, bytes, size, 1, 1);
+}
+
+static inline PyObject *pg_long_load(const uint8_t *bytes, size_t size)
+{
+    return _PyLong_FromByteArray(bytes, size, 1, 1);
+}
+
+#endif
+
+/* True, and *number set, if the int `value` is a small one that needs no function to tell. */
+static inline bool pg_long_small(PyObject *value, int64_t *number)
+{
+#if PY_VERSION_HEX >= 0x030C0000
+    if (!PyUnstable_Long_IsCompact((PyLongObject *)value))
+        return false;
+    *number = PyUnstable_Long_CompactValue((PyLongObject *)value);
+#else
+    if (Py_SIZE(value) < -1 || Py_SIZE(value) > 1)
+        return false;
+    *number = Py_SIZE(value) * (int64_t)((PyLongObject *)value)->ob_digit[0];
+#endif
+    return true;
+}
+
+/* A dict with room for so many keys. */
+static inline PyObject *pg_dict_new(size_t size)
+{
+#if PY_VERSION_HEX < 0x030E0000
+    return _PyDict_NewPresized((Py_ssize_t)size);
+#else
+    (void)size;
+    return PyDict_New();
+#endif
+}
+
+/* The attribute `name`, a new reference, in *attribute: 1; NULL if there is none: 0; or -1. */
+static inline int pg_attribute(PyObject *object, PyObject *name, PyObject **attribute)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyObject_GetOptionalAttr(object, name, attribute);
+#else
+    return _PyObject_LookupAttr(object, name, attribute);
+#endif
+}
 
 #if PY_VERSION_HEX < 0x030D0000
 

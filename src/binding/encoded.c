@@ -235,7 +235,7 @@ PyObject *pg_take(PyObject *module, PyObject *args)
         refuse(msg);
     }
     if (outcome == 0 && encoded == NULL && !PyErr_Occurred()) {
-        PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived");
+        pg_malformed("a parcel without its head");
     }
     if (msg != NULL)
         gas_msg_free(pg.job, msg);

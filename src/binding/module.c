@@ -97,6 +97,13 @@ static PyMethodDef methods[] = {
                                                "in seconds; sleep `gap` s before each.")},
     {"encode", pg_encode, METH_O,
      DOC("encode($module, object, /)", "The object in the form in which it travels.")},
+    {"dumps", pg_dumps, METH_VARARGS,
+     DOC("dumps($module, object, proxies=None, /)",
+         "The object as bytes. With a list `proxies`, the Proxies in it go there.")},
+    {"loads", pg_loads, METH_VARARGS,
+     DOC("loads($module, data, proxies=None, /, *buffers)",
+         "The object again, with the Proxies and buffers that are not in the data; ProtocolError "
+         "for\nmalformed data.")},
     {"post", pg_post, METH_VARARGS,
      DOC("post($module, ranks, tag, encoded, /)",
          "Send to the mailboxes of a tuple of ranks; wait until its memory is free again.")},
@@ -206,8 +213,10 @@ static int module_exec(PyObject *module)
         return -1;
     }
     pg.errors = PyImport_ImportModule("pygas.errors");
-    if (pg.errors == NULL || pg_lifecycle_init() < 0 || pg_codec_init() < 0 || pg_ops_init() < 0 ||
-        add_type(module, "Proxy", &pg.proxy_type, pg_proxy_type_create) < 0 ||
+    if (pg.errors != NULL)
+        pg.protocol_error = PyObject_GetAttrString(pg.errors, "ProtocolError");
+    if (pg.protocol_error == NULL || pg_lifecycle_init() < 0 || pg_codec_init() < 0 ||
+        pg_ops_init() < 0 || add_type(module, "Proxy", &pg.proxy_type, pg_proxy_type_create) < 0 ||
         add_type(module, "Method", &pg.method_type, pg_method_type_create) < 0 ||
         add_type(module, "Future", &pg.future_type, pg_future_type_create) < 0 ||
         add_type(module, "deferred", &pg.deferred_type, pg_deferred_type_create) < 0 ||

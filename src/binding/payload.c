@@ -1,6 +1,5 @@
 #include "payload.h"
 
-#include "codec.h"
 #include "failure.h"
 #include "landing.h"
 #include "wait.h"
@@ -28,7 +27,7 @@ static pg_payload_t *payload_create(pg_kind_t kind)
         PyErr_NoMemory();
         return NULL;
     }
-    memset(payload, 0, offsetof(pg_payload_t, compact));
+    memset(payload, 0, offsetof(pg_payload_t, room));
     payload->references = 1;
     payload->kind = kind;
     return payload;
@@ -44,78 +43,54 @@ void pg_payload_unref(pg_payload_t *payload)
 {
     if (payload == NULL || --payload->references > 0)
         return;
-    for (Py_ssize_t i = 0; i < payload->count; i++)
-        PyBuffer_Release(&payload->views[i]);
-    PyMem_Free(payload->views);
+    pg_encoding_fini(&payload->encoding);
     if (payload->bytes.obj != NULL)
         PyBuffer_Release(&payload->bytes);
-    Py_XDECREF(payload->buffers);
     Py_XDECREF(payload->stream);
     pg_references_clear(&payload->shared);
     PyMem_Free(payload);
 }
 
-/* Takes over `stream` and `buffers` (may be NULL), also on failure. */
-static int payload_fill(pg_payload_t *payload, PyObject *stream, PyObject *buffers)
+/* Makes `stream` the payload's; takes it over, also on failure. */
+static int set_stream(pg_payload_t *payload, PyObject *stream)
 {
-    Py_ssize_t count = buffers != NULL ? PyList_GET_SIZE(buffers) : 0;
-
     payload->stream = stream;
-    payload->buffers = buffers;
-    if (PyObject_GetBuffer(stream, &payload->bytes, PyBUF_SIMPLE) < 0) {
-        payload->bytes.obj = NULL;
-        return -1;
-    }
     payload->changeable = !PyBytes_CheckExact(stream);
-    if (count == 0)
+    if (PyObject_GetBuffer(stream, &payload->bytes, PyBUF_SIMPLE) == 0)
         return 0;
-    payload->views = PyMem_Calloc((size_t)count, sizeof(*payload->views));
-    if (payload->views == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *buffer = PyList_GET_ITEM(buffers, i);
-
-        if (PyObject_GetBuffer(buffer, &payload->views[i], PyBUF_SIMPLE) < 0)
-            return -1;
-        payload->changeable |= !PyBytes_CheckExact(buffer);
-        payload->count = i + 1;
-    }
-    return 0;
+    payload->bytes.obj = NULL;
+    return -1;
 }
 
-/* Fills a payload with an object that is no small plain value. 0, or -1 with an exception. */
 static int encode_into(pg_payload_t *payload, PyObject *object)
 {
-    PyObject *stream, *buffers = NULL;
+    pg_encoding_t *encoding = &payload->encoding;
 
     if (PyBytes_CheckExact(object) || PyByteArray_CheckExact(object)) {
         payload->kind = PyBytes_CheckExact(object) ? PG_KIND_BYTES : PG_KIND_BYTEARRAY;
-        stream = Py_NewRef(object);
-    } else {
-        payload->kind = PG_KIND_PICKLE;
-        if (pg_codec_dump(object, &stream, &buffers) < 0)
-            return -1;
+        return set_stream(payload, Py_NewRef(object));
     }
-    return payload_fill(payload, stream, buffers);
+    payload->kind = PG_KIND_CODEC;
+    encoding->room = payload->room;
+    encoding->room_length = sizeof(payload->room);
+    encoding->buffer_min = pg.job->config.buffer_min;
+    if (pg_codec_encode(object, encoding) < 0)
+        return -1;
+    payload->bytes.buf = encoding->bytes;
+    payload->bytes.len = (Py_ssize_t)encoding->length;
+    for (Py_ssize_t i = 0; i < encoding->count; i++)
+        payload->changeable |= !PyBytes_CheckExact(encoding->views[i].obj);
+    return 0;
 }
 
 pg_payload_t *pg_payload_encode(PyObject *object)
 {
     pg_payload_t *payload = payload_create(PG_KIND_NONE);
-    size_t length;
+
     int failed;
 
     if (payload == NULL || object == Py_None)
         return payload;
-    length = pg_compact_encode(object, payload->compact);
-    if (length > 0) {
-        payload->kind = PG_KIND_COMPACT;
-        payload->bytes.buf = payload->compact;
-        payload->bytes.len = (Py_ssize_t)length;
-        return payload;
-    }
     pg_references_collect(&payload->shared);
     failed = encode_into(payload, object) < 0;
     pg_references_collected(&payload->shared);
@@ -125,15 +100,16 @@ pg_payload_t *pg_payload_encode(PyObject *object)
     return NULL;
 }
 
-PyObject *pg_payload_decode(pg_payload_t *payload)
+/* The object, with `views` in place of the payload's own; see pg_codec_decode(). */
+static PyObject *decode_with(const pg_payload_t *payload, const Py_buffer *views, bool adopts)
 {
+    pg_beside_t beside = {.views = views, .count = payload->encoding.count, .adopts = adopts};
+
     switch (payload->kind) {
     case PG_KIND_NONE:
         Py_RETURN_NONE;
-    case PG_KIND_COMPACT:
-        return pg_compact_decode(payload->compact, (size_t)payload->bytes.len);
-    case PG_KIND_PICKLE:
-        return pg_codec_load(payload->stream, payload->buffers);
+    case PG_KIND_CODEC:
+        return pg_codec_decode(payload->bytes.buf, (size_t)payload->bytes.len, &beside);
     case PG_KIND_BYTES:
         if (PyBytes_CheckExact(payload->stream))
             return Py_NewRef(payload->stream);
@@ -147,25 +123,42 @@ PyObject *pg_payload_decode(pg_payload_t *payload)
     return NULL;
 }
 
+PyObject *pg_payload_decode(pg_payload_t *payload)
+{
+    return decode_with(payload, payload->encoding.views, false);
+}
+
+/* Fills `views` with copies of the payload's buffers; *count: how many. */
+static int copy_buffers(const pg_payload_t *payload, Py_buffer *views, Py_ssize_t *count)
+{
+    for (*count = 0; *count < payload->encoding.count; (*count)++) {
+        const Py_buffer *view = &payload->encoding.views[*count];
+        PyObject *copy = PyByteArray_FromStringAndSize(view->buf, view->len);
+        int outcome = copy != NULL ? PyObject_GetBuffer(copy, &views[*count], PyBUF_SIMPLE) : -1;
+
+        Py_XDECREF(copy);
+        if (outcome < 0)
+            return -1;
+    }
+    return 0;
+}
+
 PyObject *pg_payload_decode_copy(pg_payload_t *payload)
 {
-    PyObject *copies, *object = NULL;
+    PyObject *object = NULL;
+    Py_ssize_t count = 0;
+    Py_buffer *views;
 
-    if (payload->count == 0)
+    if (payload->encoding.count == 0)
         return pg_payload_decode(payload);
-    copies = PyList_New(payload->count);
-    for (Py_ssize_t i = 0; copies != NULL && i < payload->count; i++) {
-        Py_buffer *view = &payload->views[i];
-        PyObject *copy = PyByteArray_FromStringAndSize(view->buf, view->len);
-
-        if (copy != NULL)
-            PyList_SET_ITEM(copies, i, copy);
-        else
-            Py_CLEAR(copies);
-    }
-    if (copies != NULL)
-        object = pg_codec_load(payload->stream, copies);
-    Py_XDECREF(copies);
+    views = PyMem_Calloc((size_t)payload->encoding.count, sizeof(*views));
+    if (views == NULL)
+        return PyErr_NoMemory();
+    if (copy_buffers(payload, views, &count) == 0)
+        object = decode_with(payload, views, true);
+    for (Py_ssize_t i = 0; i < count; i++)
+        PyBuffer_Release(&views[i]);
+    PyMem_Free(views);
     return object;
 }
 
@@ -220,10 +213,10 @@ typedef struct laid_data {
 /* -1 with an exception. */
 static int lay_data(laid_data_t *data, const pg_payload_t *payload, int destination, size_t stream)
 {
-    size_t lands = stream + (size_t)payload->count;
+    size_t lands = stream + (size_t)payload->encoding.count;
 
     *data = (laid_data_t){.bytes = payload->bytes.buf, .length = stream};
-    if (payload->count == 0 && payload->shared.count == 0)
+    if (payload->encoding.count == 0 && payload->shared.count == 0)
         return 0;
     data->length = lands;
     if (payload->shared.count > 0)
@@ -235,8 +228,8 @@ static int lay_data(laid_data_t *data, const pg_payload_t *payload, int destinat
     }
     if (stream > 0)
         memcpy(data->joined, payload->bytes.buf, stream);
-    for (Py_ssize_t i = 0; i < payload->count; i++)
-        data->joined[stream + (size_t)i] = (char)pg_land_of(PyList_GET_ITEM(payload->buffers, i));
+    for (Py_ssize_t i = 0; i < payload->encoding.count; i++)
+        data->joined[stream + (size_t)i] = (char)pg_land_of(payload->encoding.views[i].obj);
     if (payload->shared.count > 0) {
         data->table = data->joined + lands;
         pg_references_write(&payload->shared, destination, data->table);
@@ -256,7 +249,7 @@ static void laid_data_free(laid_data_t *data, const pg_payload_t *payload, bool 
 static int send_bulk(pg_payload_t *payload, int destination, gas_am_t *am, bool stream_is_bulk,
                      gas_event_t *sent)
 {
-    size_t count = (size_t)payload->count + stream_is_bulk;
+    size_t count = (size_t)payload->encoding.count + stream_is_bulk;
     gas_iov_t *bulk, *at;
     gas_status_t status;
     held_t *held;
@@ -276,8 +269,8 @@ static int send_bulk(pg_payload_t *payload, int destination, gas_am_t *am, bool 
     }
     if (stream_is_bulk)
         *at++ = (gas_iov_t){payload->bytes.buf, (size_t)payload->bytes.len};
-    for (Py_ssize_t i = 0; i < payload->count; i++)
-        *at++ = (gas_iov_t){payload->views[i].buf, (size_t)payload->views[i].len};
+    for (Py_ssize_t i = 0; i < payload->encoding.count; i++)
+        *at++ = (gas_iov_t){payload->encoding.views[i].buf, (size_t)payload->encoding.views[i].len};
     am->bulk = bulk;
     am->bulk_count = (uint32_t)count;
     am->changeable = payload->changeable;
@@ -315,7 +308,7 @@ int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, co
         return -1;
     am.data = data.bytes;
     am.data_length = data.length;
-    if (payload->count > 0 || stream_is_bulk)
+    if (payload->encoding.count > 0 || stream_is_bulk)
         outcome = send_bulk(payload, destination, &am, stream_is_bulk, sent);
     else
         outcome = send_alone(destination, &am);
@@ -423,46 +416,71 @@ static bool is_sound(const gas_msg_t *msg, const pg_wire_t *wire, pg_reference_t
     if (!find_table(msg, wire, table))
         return false;
     *length = msg->data_length - table->size;
-    if (wire->kind == PG_KIND_COMPACT)
-        return msg->bulk_count == 0 && *length <= PG_COMPACT_MAX;
     if (wire->kind >= PG_KIND_COUNT || wire->stream_is_bulk > (msg->bulk_count > 0) ||
         *length < msg->bulk_count - wire->stream_is_bulk)
         return false;
     *length -= msg->bulk_count - wire->stream_is_bulk;
-    return true;
+    return wire->kind == PG_KIND_CODEC ||
+           msg->bulk_count == (wire->kind == PG_KIND_NONE ? 0 : wire->stream_is_bulk);
 }
 
-static void fetch_compact(pg_payload_t *payload, const gas_msg_t *msg, size_t length)
+/* The stream of a message that has it in its data. */
+static int fetch_inline(pg_payload_t *payload, const gas_msg_t *msg, size_t length)
 {
-    memcpy(payload->compact, msg->data, length);
-    payload->bytes.buf = payload->compact;
-    payload->bytes.len = (Py_ssize_t)length;
+    PyObject *stream;
+
+    if (payload->kind == PG_KIND_CODEC && length <= sizeof(payload->room)) {
+        memcpy(payload->room, msg->data, length);
+        payload->bytes.buf = payload->room;
+        payload->bytes.len = (Py_ssize_t)length;
+        return 0;
+    }
+    stream = PyBytes_FromStringAndSize(msg->data, (Py_ssize_t)length);
+    return stream != NULL ? set_stream(payload, stream) : -1;
+}
+
+/* Makes what was fetched into `memory` the payload's. */
+static int adopt(pg_payload_t *payload, PyObject *memory, bool stream_is_bulk)
+{
+    pg_encoding_t *encoding = &payload->encoding;
+    Py_ssize_t count = PyList_GET_SIZE(memory) - stream_is_bulk;
+
+    if (stream_is_bulk && set_stream(payload, Py_NewRef(PyList_GET_ITEM(memory, 0))) < 0)
+        return -1;
+    if (count == 0)
+        return 0;
+    encoding->views = PyMem_Calloc((size_t)count, sizeof(*encoding->views));
+    if (encoding->views == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (PyObject_GetBuffer(PyList_GET_ITEM(memory, i + stream_is_bulk), &encoding->views[i],
+                               PyBUF_SIMPLE) < 0)
+            return -1;
+        encoding->count = i + 1;
+        payload->changeable |= !PyBytes_CheckExact(encoding->views[i].obj);
+    }
+    return 0;
 }
 
 /* Fetches stream and buffers. */
 static int fetch_stream(pg_payload_t *payload, gas_msg_t *msg, const pg_wire_t *wire, size_t length)
 {
-    PyObject *stream = NULL, *buffers = NULL;
+    PyObject *memory = NULL;
+    int outcome = 0;
 
-    if (msg->bulk_count > 0) {
-        buffers = landing_memory(msg, wire, length);
-        if (buffers == NULL || fetch_bulk(msg, buffers) < 0)
-            goto err;
+    if (!wire->stream_is_bulk)
+        outcome = fetch_inline(payload, msg, length);
+    if (outcome == 0 && msg->bulk_count > 0) {
+        memory = landing_memory(msg, wire, length);
+        outcome = memory == NULL || fetch_bulk(msg, memory) < 0 ||
+                          adopt(payload, memory, wire->stream_is_bulk) < 0
+                      ? -1
+                      : 0;
     }
-    if (wire->stream_is_bulk) {
-        stream = Py_NewRef(PyList_GET_ITEM(buffers, 0));
-        if (PyList_SetSlice(buffers, 0, 1, NULL) < 0)
-            goto err;
-    } else {
-        stream = PyBytes_FromStringAndSize(msg->data, (Py_ssize_t)length);
-    }
-    if (stream != NULL)
-        return payload_fill(payload, stream, buffers);
-
-err:
-    Py_XDECREF(stream);
-    Py_XDECREF(buffers);
-    return -1;
+    Py_XDECREF(memory);
+    return outcome;
 }
 
 pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire)
@@ -474,7 +492,7 @@ pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire)
 
     if (!is_sound(msg, wire, &table, &length)) {
         pg_payload_refuse(msg, wire);
-        PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived");
+        pg_malformed("its buffers do not fit its kind");
         return NULL;
     }
     payload = payload_create((pg_kind_t)wire->kind);
@@ -483,9 +501,7 @@ pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire)
         return NULL;
     }
     failed = pg_references_read(&payload->shared, &table) < 0;
-    if (!failed && wire->kind == PG_KIND_COMPACT)
-        fetch_compact(payload, msg, length);
-    else if (!failed && wire->kind != PG_KIND_NONE)
+    if (!failed && wire->kind != PG_KIND_NONE)
         failed = fetch_stream(payload, msg, wire, length) < 0;
     if (!failed)
         return payload;
@@ -506,17 +522,17 @@ PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire)
     pg_payload_t *payload;
     PyObject *object;
 
-    if (!wire->has_references && wire->kind == PG_KIND_NONE)
+    if (!wire->has_references && wire->kind == PG_KIND_NONE && msg->bulk_count == 0)
         Py_RETURN_NONE;
-    if (!wire->has_references && wire->kind == PG_KIND_COMPACT && msg->bulk_count == 0)
-        return pg_compact_decode(msg->data, msg->data_length);
+    if (!wire->has_references && wire->kind == PG_KIND_CODEC && msg->bulk_count == 0)
+        return pg_codec_decode(msg->data, msg->data_length, &(pg_beside_t){.count = 0});
     payload = pg_payload_fetch(msg, wire);
     if (payload == NULL)
         return NULL;
     if (payload->kind == PG_KIND_BYTEARRAY && PyByteArray_CheckExact(payload->stream))
         object = Py_NewRef(payload->stream); /* it landed in the object itself */
     else
-        object = pg_payload_decode(payload);
+        object = decode_with(payload, payload->encoding.views, true);
     pg_payload_unref(payload);
     return object;
 }

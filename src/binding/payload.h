@@ -10,15 +10,17 @@
 #ifndef PYGAS_BINDING_PAYLOAD_H
 #define PYGAS_BINDING_PAYLOAD_H
 
-#include "compact.h"
+#include "codec.h"
 #include "references.h"
 #include "state.h"
 
+/* A stream of up to so many bytes needs no memory but the payload. */
+#define PG_PAYLOAD_ROOM 240
+
 typedef enum pg_kind {
-    PG_KIND_NONE,    /* the object None: nothing travels */
-    PG_KIND_COMPACT, /* the stream is a small plain value (compact.h) */
-    PG_KIND_PICKLE,  /* the stream is a pickle, protocol 5 */
-    PG_KIND_BYTES,   /* the stream is the object */
+    PG_KIND_NONE,  /* the object None: nothing travels */
+    PG_KIND_CODEC, /* the stream is the codec's (codec.h) */
+    PG_KIND_BYTES, /* the stream is the object */
     PG_KIND_BYTEARRAY,
     PG_KIND_COUNT
 } pg_kind_t;
@@ -34,14 +36,12 @@ typedef struct pg_wire {
 typedef struct pg_payload {
     Py_ssize_t references; /* attached threads only */
     pg_kind_t kind;
-    PyObject *stream;  /* an object with a contiguous buffer, or NULL */
-    Py_buffer bytes;   /* what travels as the stream; obj is NULL if that is no object */
-    PyObject *buffers; /* list of out-of-band objects, or NULL; see pg_land_of() */
-    Py_buffer *views;  /* of buffers, one each */
-    Py_ssize_t count;
+    PyObject *stream;       /* the object whose memory `bytes` is; NULL: `room` or `encoding` is */
+    Py_buffer bytes;        /* what travels as the stream; obj is NULL if that is no object */
+    pg_encoding_t encoding; /* what the codec made; only `views` and `count` if it was fetched */
     bool changeable;        /* stream or buffers may be changed by somebody: not all are bytes */
     pg_references_t shared; /* the shared objects that the stream refers to */
-    uint8_t compact[PG_COMPACT_MAX]; /* the stream of a small plain value */
+    uint8_t room[PG_PAYLOAD_ROOM];
 } pg_payload_t;
 
 /* Encodes `object` (codec.h). A new payload, or NULL with an exception. */

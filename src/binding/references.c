@@ -8,6 +8,7 @@
  */
 #include "references.h"
 
+#include "codec.h"
 #include "exports.h"
 #include "weight.h"
 
@@ -183,7 +184,7 @@ int pg_references_read(pg_references_t *references, const pg_reference_table_t *
             refuse_from(table, i + 1);
             pg_references_clear(references);
             if (row.owner >= (uint32_t)pg.size)
-                PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived");
+                pg_malformed("a reference to a rank that does not exist");
             else
                 PyErr_NoMemory();
             return -1;

@@ -229,7 +229,7 @@ static PyObject *receive_arguments(const request_t *request)
     if (payload == NULL || request->head.name.number == 0)
         return payload;
     if (request->name == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived: it has an unknown name");
+        pg_malformed("it has an unknown name");
     } else if ((name = pg_name_text(request->name)) != NULL) {
         args = pg_arguments_with_name(request->head.op, name, payload);
         Py_DECREF(name);
