@@ -27,6 +27,7 @@ BENCHMARKS = (
     Benchmark(
         "paper", "the paper's evaluation, as a report with plots", "pygas.bench.paper.command"
     ),
+    Benchmark("codec", "copying values, against pickle", "pygas.bench.codec"),
 )
 
 
