@@ -5,6 +5,7 @@
 #   make test-c     build the C runtime with its unit tests and run them, also under sanitizers
 #   make test-asan  the Python tests of the codec and the Proxy on an extension with ASan and UBSan
 #   make evaluation  the paper's evaluation on this machine, against mpi4py, RPyC and C with MPI
+#   make test-fuzz  the codec under libFuzzer, for a fixed number of executions (needs clang)
 #   make lint       formatting, linting, types, layers
 #   make check      all of these
 
@@ -15,7 +16,7 @@ C_SOURCES = $(shell git ls-files 'src/*.c' 'src/*.h')
 PACKAGE_SOURCES = $(C_SOURCES) $(shell git ls-files pygas '*meson.build' tools) \
 	meson.options pyproject.toml
 
-.PHONY: demo evaluation test test-c test-asan lint check clean
+.PHONY: demo evaluation test test-c test-asan test-fuzz lint check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -58,6 +59,9 @@ test-c: $(VENV)/.installed-dev
 test-asan: $(VENV)/.installed-dev
 	PATH="$(abspath $(BIN)):$$PATH" tools/test_asan.sh
 
+test-fuzz:
+	tools/test_fuzz.sh
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -66,7 +70,7 @@ lint: $(VENV)/.installed-dev
 	cd $(VENV) && bin/python -m mypy.stubtest pygas._core
 	$(BIN)/python tools/check_layers.py
 
-check: lint test test-c test-asan
+check: lint test test-c test-asan test-fuzz
 
 clean:
 	rm -rf $(VENV) build build-*
