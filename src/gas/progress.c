@@ -17,7 +17,8 @@
  * An armed conduit reports what arrives, not that what was left unsent could go out now. So whoever
  * gives the conduit something that may be left (a backlog, a rendezvous) wakes the armed sleeper,
  * which polls and arms again, and is told BUSY while something is left. While there is a backlog,
- * the progress thread polls every BACKLOG_NS, whoever has the watch.
+ * the progress thread polls every BACKLOG_NS, whoever has the watch. After a rank has failed BUSY
+ * may be for good; a rank that waits then sees what arrives after at most TICK_NS.
  *
  * The progress thread first announces that it sleeps, then looks at everything it goes by (the
  * watch, the queue, the backlog): what changes later wakes it.
@@ -75,11 +76,25 @@ static bool has_watch(gas_progress_t *progress, const gas_waiter_t *waiter)
     return mine;
 }
 
+/* For how long to sleep when the conduit cannot be armed. What a transport holds for a rank that
+ * has failed never goes out, and it may answer BUSY for good: then nothing is to be hastened. Under
+ * the job lock. */
+static uint64_t busy_sleep(gas_job_t *job)
+{
+    const gas_conduit_ops_t *ops = job->conduit->ops;
+
+    if (gas_failure_count(job) > 0 && ops->backlog(job->conduit) == 0 &&
+        ops->outstanding(job->conduit) == 0)
+        return TICK_NS;
+    return BACKLOG_NS;
+}
+
 bool gas_progress_sleep(gas_job_t *job, gas_waiter_t *waiter, uint64_t timeout, unsigned *busy)
 {
     gas_progress_t *progress = &job->progress;
     gas_conduit_t *conduit = job->conduit;
     gas_waiter_t *self = waiter;
+    uint64_t pause;
     gas_status_t status;
 
     gas_job_lock(job);
@@ -90,6 +105,7 @@ bool gas_progress_sleep(gas_job_t *job, gas_waiter_t *waiter, uint64_t timeout, 
     status = conduit->ops->arm(conduit);
     if (status == GAS_OK)
         atomic_store(&progress->armed, waiter);
+    pause = busy_sleep(job);
     gas_job_unlock(job);
     if (status == GAS_OK) {
         *busy = 0;
@@ -101,7 +117,7 @@ bool gas_progress_sleep(gas_job_t *job, gas_waiter_t *waiter, uint64_t timeout, 
         ++*busy;
         return false;
     }
-    return gas_waiter_sleep(waiter, timeout < BACKLOG_NS ? timeout : BACKLOG_NS);
+    return gas_waiter_sleep(waiter, timeout < pause ? timeout : pause);
 }
 
 void gas_progress_unsettled(gas_job_t *job)
