@@ -28,8 +28,11 @@ deferred
 Lock, RLock, Semaphore, BoundedSemaphore, Event, Condition, Barrier, Queue, LifoQueue, PriorityQueue
     To be shared and waited for by threads and coroutines of any rank, like those of `threading` and
     `queue`.
-barrier, broadcast
-    Collective operations of the whole job.
+barrier, broadcast, scatter, allgather, alltoall, reduce, allreduce, reduce_scatter, scan, exscan
+    Collective operations of the whole job: the methods of `world` of the same names. (`gather` is
+    for futures: the collective one is ``world.gather``.)
+SUM, PROD, MIN, MAX, AND, OR, XOR, MINLOC, MAXLOC, Operator
+    What reductions reduce with.
 progress
     Run the requests that have arrived.
 collect
@@ -59,8 +62,20 @@ from pygas._version import __version__
 
 if TYPE_CHECKING:
     from pygas._core import Future, Proxy, deferred
+    from pygas.collectives.operators import (
+        AND,
+        MAX,
+        MAXLOC,
+        MIN,
+        MINLOC,
+        OR,
+        PROD,
+        SUM,
+        XOR,
+        Operator,
+    )
     from pygas.cycles import collect
-    from pygas.errors import ProtocolError, RankFailedError, RemoteError
+    from pygas.errors import CollectiveError, ProtocolError, RankFailedError, RemoteError
     from pygas.futures import (
         ALL_COMPLETED,
         FIRST_COMPLETED,
@@ -84,7 +99,21 @@ if TYPE_CHECKING:
         RLock,
         Semaphore,
     )
-    from pygas.team import Team, barrier, broadcast, share, world
+    from pygas.team import (
+        Team,
+        allgather,
+        allreduce,
+        alltoall,
+        barrier,
+        broadcast,
+        exscan,
+        reduce,
+        reduce_scatter,
+        scan,
+        scatter,
+        share,
+        world,
+    )
 
     MYTHREAD: int
     THREADS: int
@@ -95,15 +124,26 @@ failed_ranks = _job.failed_ranks
 
 __all__ = [
     "ALL_COMPLETED",
+    "AND",
     "FIRST_COMPLETED",
     "FIRST_EXCEPTION",
+    "MAX",
+    "MAXLOC",
+    "MIN",
+    "MINLOC",
+    "OR",
+    "PROD",
+    "SUM",
+    "XOR",
     "Barrier",
     "BoundedSemaphore",
+    "CollectiveError",
     "Condition",
     "Event",
     "Future",
     "LifoQueue",
     "Lock",
+    "Operator",
     "PriorityQueue",
     "ProtocolError",
     "Proxy",
@@ -118,6 +158,9 @@ __all__ = [
     "Team",
     "Traffic",
     "__version__",
+    "allgather",
+    "allreduce",
+    "alltoall",
     "as_completed",
     "async_",
     "at",
@@ -126,6 +169,7 @@ __all__ = [
     "by_ref",
     "collect",
     "deferred",
+    "exscan",
     "failed_ranks",
     "gather",
     "init",
@@ -135,7 +179,11 @@ __all__ = [
     "on_failure",
     "owner",
     "progress",
+    "reduce",
+    "reduce_scatter",
     "resolve",
+    "scan",
+    "scatter",
     "share",
     "stats",
     "wait",
@@ -146,15 +194,26 @@ __all__ = [
 # so that the launcher starts fast and a documentation build needs no transport library.
 _HOMES = {
     "ALL_COMPLETED": "pygas.futures",
+    "AND": "pygas.collectives.operators",
     "FIRST_COMPLETED": "pygas.futures",
     "FIRST_EXCEPTION": "pygas.futures",
+    "MAX": "pygas.collectives.operators",
+    "MAXLOC": "pygas.collectives.operators",
+    "MIN": "pygas.collectives.operators",
+    "MINLOC": "pygas.collectives.operators",
+    "OR": "pygas.collectives.operators",
+    "PROD": "pygas.collectives.operators",
+    "SUM": "pygas.collectives.operators",
+    "XOR": "pygas.collectives.operators",
     "Barrier": "pygas.sync",
     "BoundedSemaphore": "pygas.sync",
+    "CollectiveError": "pygas.errors",
     "Condition": "pygas.sync",
     "Event": "pygas.sync",
     "Future": "pygas._core",
     "LifoQueue": "pygas.sync",
     "Lock": "pygas.sync",
+    "Operator": "pygas.collectives.operators",
     "PriorityQueue": "pygas.sync",
     "Proxy": "pygas._core",
     "Queue": "pygas.sync",
@@ -168,6 +227,9 @@ _HOMES = {
     "Stats": "pygas.memory",
     "Team": "pygas.team",
     "Traffic": "pygas.memory",
+    "allgather": "pygas.team",
+    "allreduce": "pygas.team",
+    "alltoall": "pygas.team",
     "as_completed": "pygas.futures",
     "async_": "pygas.proxies",
     "at": "pygas.ranks",
@@ -176,13 +238,18 @@ _HOMES = {
     "by_ref": "pygas.proxies",
     "collect": "pygas.cycles",
     "deferred": "pygas._core",
+    "exscan": "pygas.team",
     "gather": "pygas.futures",
     "is_local": "pygas.proxies",
     "local": "pygas.proxies",
     "objects": "pygas.memory",
     "owner": "pygas.proxies",
     "progress": "pygas.proxies",
+    "reduce": "pygas.team",
+    "reduce_scatter": "pygas.team",
     "resolve": "pygas.proxies",
+    "scan": "pygas.team",
+    "scatter": "pygas.team",
     "share": "pygas.team",
     "stats": "pygas.memory",
     "wait": "pygas.futures",

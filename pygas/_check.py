@@ -14,7 +14,7 @@ import sys
 
 from pygas import _job
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
+_HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 _numbers = itertools.count()
 
 #: (operation, root or None, place in the source)
@@ -30,9 +30,7 @@ def _called(root: int | None) -> Call:
     """Find the public function that the program has called, and where."""
     frame = sys._getframe(2)
     name = frame.f_code.co_name
-    while (outer := frame.f_back) is not None and os.path.dirname(
-        frame.f_code.co_filename
-    ) == _HERE:
+    while (outer := frame.f_back) is not None and frame.f_code.co_filename.startswith(_HERE):
         name = frame.f_code.co_name
         frame = outer
     place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"

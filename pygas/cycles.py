@@ -30,7 +30,8 @@ from typing import Any
 
 from pygas import _job
 from pygas._job import core, init
-from pygas.team import _binomial_tree
+from pygas.collectives.objects import tree
+from pygas.team import world
 
 __all__ = ["collect"]
 
@@ -58,7 +59,7 @@ def _exchange(parts: Parts) -> list[Any]:
     module = core()
     me, ranks = module.rank(), module.size()
     tag = _job.TAG_COLLECT + 2 * next(_numbers)
-    parent, children = _binomial_tree(me, ranks)
+    parent, children = tree(me, ranks)
     parts = {rank: list(items) for rank, items in parts.items()}
     for child in children:
         _merge(parts, module.take(tag, child).decode())
@@ -106,7 +107,7 @@ def _calm_down() -> None:
     """Wait until no message is on its way, but not for ever. Collective."""
     module = core()
     module.release()
-    module.barrier()
+    world.barrier()
     for attempt in range(_LOOKS):
         if _is_quiet(module.flow()):
             return
@@ -147,7 +148,7 @@ def _one_pass() -> int | None:
     _await_end(scan)
     del scan
     gc.collect()
-    core().barrier()
+    world.barrier()
     return found
 
 

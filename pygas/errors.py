@@ -14,13 +14,23 @@ from collections.abc import Iterable
 
 from pygas._job import core
 
-__all__ = ["ProtocolError", "RankFailedError", "RemoteError"]
+__all__ = ["CollectiveError", "ProtocolError", "RankFailedError", "RemoteError"]
 
 #: (encoded exception or None, the Proxies in it, type name, text, traceback without notes, notes)
 Description = tuple[bytes | None, list[object], str, str, str, list[str]]
 
 # An exception that crosses many ranks gets a note on each: the first and the last few are kept.
 _NOTES_KEPT = 8
+
+
+class CollectiveError(RuntimeError):
+    """A collective operation cannot succeed.
+
+    The ranks of the team disagree about it (another operation, root, shape, dtype or operator), or
+    one of them could not take part. Every rank that is in the operation gets it. A rank that had
+    left it with success before, as a broadcast's root may, gets it from the next operation of the
+    team, and from every later one: the ranks' ideas of the order differ, so the team is out of use.
+    """
 
 
 class RemoteError(RuntimeError):

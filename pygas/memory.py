@@ -15,13 +15,14 @@ __all__ = ["SharedObject", "Stats", "Traffic", "objects", "stats"]
 
 # The handlers of messages, as in src/gas/job.h and src/binding/state.h.
 _KINDS = {
-    0: "barrier",
+    0: "collective",
     1: "collective",
     2: "probe",
     3: "segment key",
     4: "segment key",
     5: "one-sided",
     6: "one-sided",
+    7: "collective",
     8: "request",
     9: "reply",
     10: "cancel",

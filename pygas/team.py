@@ -1,157 +1,383 @@
 """Teams: groups of ranks that do something together.
 
-In this version there is one team, `world`, which has every rank of the job.
+`world` has every rank of the job; `Team.split` and `Team.subset` make smaller ones.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from typing import Any, TypeVar
+import operator
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from pygas import _check, _job
+from pygas import _job
 from pygas._job import core
-from pygas.errors import Description, describe, rebuild
+from pygas.collectives import arrays, drive, objects
+from pygas.collectives.kinds import Kind
+from pygas.collectives.methods import Collectives
 
-__all__ = ["Team", "barrier", "broadcast", "share", "world"]
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
 
-T = TypeVar("T")
+    from pygas._core import Future
 
-# Whether each collective operation is compared with what the other ranks call.
-_CHECKED = _check.wanted()
+__all__ = [
+    "Team",
+    "allgather",
+    "allreduce",
+    "alltoall",
+    "barrier",
+    "broadcast",
+    "exscan",
+    "reduce",
+    "reduce_scatter",
+    "scan",
+    "scatter",
+    "share",
+    "world",
+]
+
+# This rank's teams by id, for those that arrive by reference.
+_teams: dict[int, Team] = {}
+# Numbers of the teams that this rank is the first member of.
+_numbers = itertools.count(1)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Failure:
-    """Broadcast in place of an object that the root could not encode."""
+class Team(Collectives):
+    """An ordered group of ranks, numbered from 0 in the team.
 
-    description: Description
+    Teams are made by `split` and `subset` of a team that exists; `pygas.world` has all ranks.
+    The collective operations of a team must be called by all its members, in the same order, each
+    by one thread of each rank; requests run while they wait. Each blocks until this rank's part is
+    done and has a twin ending in ``_async`` that returns a `Future` at once; what was passed to
+    that must not be changed before the Future is done. See ``docs/collectives.md``.
 
-
-def _binomial_tree(place: int, size: int) -> tuple[int | None, list[int]]:
-    """Return the parent (None for the root) and the children of a place in the tree.
-
-    Place 0 is the root. The parent of another place lacks its lowest bit that is set; children add
-    one lower bit, the largest first, so that the deepest subtree starts first.
+    A team can be pickled and passed to other members: it arrives as their own part of it.
     """
-    span = place & -place or 1 << (size - 1).bit_length()
-    children = []
-    bit = span >> 1
-    while bit:
-        if place + bit < size:
-            children.append(place + bit)
-        bit >>= 1
-    return (place - span if place else None), children
 
+    def __init__(self, *unused: object) -> None:
+        raise TypeError("teams are made by split() and subset() of a team, such as pygas.world")
 
-class Team:
-    """An ordered group of ranks. Its collective operations must be called by all of them, in the
-    same order, each by one thread; requests run while they wait."""
+    _handle: Any
+    _notified: Any  # the barrier that this rank has entered, if any
+    _interrupted: bool  # by barrier(), whose wait an exception ended
+    _local: Team | None
 
-    def __init__(self) -> None:
-        self._broadcasts = itertools.count()
+    @classmethod
+    def _make(cls, handle: Any) -> Team:
+        team = object.__new__(cls)
+        team._handle = handle
+        team._notified = None
+        team._interrupted = False
+        team._local = None
+        return team
+
+    @property
+    def _members(self) -> Any:
+        return self._handle
 
     def __repr__(self) -> str:
-        return "pygas.world"
+        members = self._members
+        return f"<pygas.Team {members.id:#x}: rank {members.rank} of {members.size}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _find, (self._members.id,)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Free the team, unless an exception is on its way: other members may not come then."""
+        if kind is None:
+            self.free()
+
+    # ---- members ----
 
     @property
     def rank(self) -> int:
         """This rank's number in the team, from 0. Starts the job."""
-        return _job.rank()
+        rank: int = self._members.rank
+        return rank
 
     @property
     def size(self) -> int:
         """The number of ranks in the team. Starts the job."""
-        return _job.size()
+        size: int = self._members.size
+        return size
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The members' ranks in the world, in the order of the team. Takes memory for all."""
+        return tuple(map(self._members.to_world, range(self.size)))
+
+    def to_world(self, rank: int) -> int:
+        """Return the rank in the world of a member.
+
+        Raises
+        ------
+        ValueError
+            If the team has no such rank.
+        """
+        world_rank: int = self._members.to_world(rank)
+        return world_rank
+
+    def from_world(self, rank: int) -> int | None:
+        """Return the number in the team of a rank of the world; None if it is no member.
+
+        Raises
+        ------
+        ValueError
+            If the job has no such rank.
+        """
+        member: int = self._members.from_world(rank)
+        return None if member < 0 else member
+
+    # ---- other teams ----
+
+    def split(self, color: int | None, key: int | None = None) -> Team | None:
+        """Divide the team: ranks that pass the same color form a new one. Collective, blocks.
+
+        Parameters
+        ----------
+        color
+            Any integer; None: this rank is in no new team.
+        key
+            The order in the new team; ranks with the same key are in their present order. None:
+            the present order.
+
+        Returns
+        -------
+        This rank's new team, or None if it has no color.
+        """
+        own = (
+            None if color is None else operator.index(color),
+            None if key is None else operator.index(key),
+            next(_numbers),
+        )
+        return self._divide(own)
+
+    def subset(self, ranks: Iterable[int]) -> Team | None:
+        """Make a team of some ranks, in the given order. Collective on this team, blocks.
+
+        Parameters
+        ----------
+        ranks
+            Numbers in this team, the same on all its members.
+
+        Returns
+        -------
+        The new team, or None on ranks that are not in it.
+
+        Raises
+        ------
+        ValueError
+            If a rank does not exist or is named twice.
+        CollectiveError
+            On all other ranks then, and on all if they name different ranks.
+        """
+        try:
+            wanted = [operator.index(rank) for rank in ranks]
+            for rank in wanted:
+                if not 0 <= rank < self.size:
+                    raise ValueError(f"there is no rank {rank} in a team of {self.size}")
+            if len(set(wanted)) != len(wanted):
+                raise ValueError("a rank is named twice")
+            if not wanted:
+                raise ValueError("a team has at least one rank")
+        except Exception as exception:
+            drive.refuse(self._members, Kind.SPLIT, exception)
+            raise
+        own = (
+            0 if self.rank in wanted else None,
+            wanted.index(self.rank) if self.rank in wanted else None,
+            next(_numbers),
+        )
+        return self._divide(own, hash(tuple(wanted)) & 0xFFFFFFFF)
+
+    def _divide(self, own: tuple[int | None, int | None, int], extra: int = 0) -> Team | None:
+        def start(exchange: Any) -> drive.Steps:
+            return objects.allgather(exchange, self._members, own)
+
+        everybody = drive.run(self._members, Kind.SPLIT, 0, extra, start)
+        color = own[0]
+        if color is None:
+            return None
+        chosen = [
+            (index if key is None else key, index, number)
+            for index, (theirs, key, number) in enumerate(everybody)
+            if theirs == color
+        ]
+        chosen.sort()
+        ranks = tuple(self._members.to_world(index) for _key, index, _number in chosen)
+        # Unique for ever: the first member's rank and a number that it used for nothing else.
+        team_id = (ranks[0] + 1) << 40 | chosen[0][2]
+        team = Team._make(core().Members(team_id, ranks))
+        _teams[team_id] = team
+        # So that it can be passed to any member afterwards.
+        team.barrier()
+        return team
+
+    @property
+    def local_team(self) -> Team:
+        """The members that run on this rank's host. The first use is collective and blocks."""
+        if self._local is None:
+            local = self.split(self._members.host_leader())
+            assert local is not None
+            self._local = local
+        return self._local
+
+    def free(self) -> None:
+        """Free the team. Collective, blocks until every member has called it.
+
+        It cannot be used any more then. Teams that are not freed last until the job ends.
+
+        Raises
+        ------
+        ValueError
+            If it is the world, or has been freed.
+        RuntimeError
+            If an operation of the team is under way.
+        """
+        if self._members.id == 0:
+            raise ValueError("the world cannot be freed")
+        self.barrier()
+        self._members.free()
+        _teams.pop(self._members.id, None)
+
+    # ---- barrier ----
 
     def barrier(self) -> None:
         """Wait until every rank of the team is in the barrier. Collective, blocks.
 
         Requests that were made by a rank and have returned before it entered the barrier have taken
-        effect when any rank leaves it. (Dissemination: ceil(log2(size)) rounds.)
+        effect when any rank leaves it. If an exception ends it (Ctrl-C, say), the next call goes on
+        with it. (Dissemination: ceil(log2(size)) rounds.)
 
         Raises
         ------
         RankFailedError
             If a rank of the team has failed, or fails before it has entered the barrier.
         RuntimeError
-            If another thread of this rank is in the barrier.
+            If another thread of this rank is in a collective operation of the team, or between
+            `notify` and `wait`.
+        CollectiveError
+            If another rank calls something else instead.
         """
-        if _CHECKED:
-            _check.check(None)
-        core().barrier()
-
-    def broadcast(self, obj: T, root: int = 0) -> T:
-        """Give every rank the object that rank `root` passes. Collective, blocks.
-
-        `root` gets its own object back, the others a copy; what they pass is ignored. Proxies in
-        the object stay references. (A binomial tree: log2(size) steps, each rank receives once.)
-
-        Parameters
-        ----------
-        obj
-            The object, on `root`; anything on the others.
-        root
-            The rank that has it.
-
-        Raises
-        ------
-        ValueError
-            If the team has no rank `root`.
-        RankFailedError
-            If a rank of the team has failed. One that fails meanwhile may go unnoticed here.
-        TypeError, or what pickle raises
-            On `root`, if the object cannot be copied; the other ranks then get the same exception.
-        """
-        size, rank = self.size, self.rank
-        if not 0 <= root < size:
-            raise ValueError(f"there is no rank {root} in a team of {size}")
-        core().require_all()
-        if _CHECKED:
-            _check.check(root)
-        tag = _job.TAG_BROADCAST + next(self._broadcasts)
-        place = (rank - root) % size
-        parent, children = _binomial_tree(place, size)
-        module = core()
-        failure: Exception | None = None
-        if parent is None:
+        if self._notified is not None and not self._interrupted:
+            raise RuntimeError("this rank is between notify() and wait() of a barrier")
+        if self._notified is None:
+            self._compare()
+        members = self._members
+        members.claim()
+        try:
+            if self._notified is None:
+                self._notified = members.notify()
+            self._interrupted = True
             try:
-                encoded = module.encode(obj)
-            except Exception as exception:
-                failure = exception
-                encoded = module.encode(_Failure(describe(exception)))
-        else:
-            encoded = module.take(tag, (parent + root) % size)
-        if children:
-            module.post(tuple((child + root) % size for child in children), tag, encoded)
-        if failure is not None:
-            raise failure
-        if parent is None:
-            return obj
-        outcome = encoded.decode()
-        if isinstance(outcome, _Failure):
-            raise rebuild(outcome.description, root)
-        result: T = outcome
-        return result
+                self._notified.wait()
+            except Exception:
+                if self._notified.done():
+                    self._notified = None
+                raise
+            self._notified = None
+        finally:
+            if self._notified is None:
+                self._interrupted = False
+            members.release()
 
-    def share(self, obj: T | None, root: int = 0) -> T:
-        """Give every rank a Proxy to the object that rank `root` passes. Collective, blocks.
+    def barrier_async(self) -> Future[None]:
+        """Enter the barrier; return a Future that is done when every rank has."""
+        members = self._members
+        call = arrays.Call((int(Kind.BARRIER), -1, 0, 0, 0, 0, 0, False, None, None), None)
+        future: Future[None] = arrays.submit(members, call)
+        return future
 
-        What the other ranks pass is ignored. The object stays on `root`, which owns it and works on
-        it directly with `local`.
+    def notify(self) -> None:
+        """Enter the barrier without waiting for the others: the first half of `barrier`.
+
+        Collective, does not block. What is done before `wait` should not need the others.
 
         Raises
         ------
-        ValueError
-            If the team has no rank `root`.
+        RuntimeError
+            If this rank has done so already.
         """
-        module = core()
-        proxy: Any = module.Proxy(obj) if self.rank == root else None
-        shared: T = self.broadcast(proxy, root)
-        return shared
+        if self._notified is not None:
+            raise RuntimeError("notify() has been called: wait() comes next")
+        self._compare()
+        self._notified = self._members.notify()
+
+    def wait(self) -> None:
+        """Wait until every rank has called `notify`: the second half of `barrier`. Blocks.
+
+        Raises
+        ------
+        RuntimeError
+            If this rank has not.
+        CollectiveError
+            If another rank calls something else instead.
+        """
+        if self._notified is None or self._interrupted:
+            raise RuntimeError("wait() is the second half of a barrier: call notify() first")
+        notified = self._notified
+        try:
+            notified.wait()
+        finally:
+            if notified.done():
+                self._notified = None
 
 
-world = Team()
+class _World(Team):
+    """All ranks; made before the job is started, which the first use does."""
+
+    def __init__(self) -> None:
+        self._handle = None
+        self._notified = None
+        self._interrupted = False
+        self._local = None
+
+    @property
+    def _members(self) -> Any:
+        if self._handle is None:
+            _job.init()
+            self._handle = core().Members()
+        return self._handle
+
+    def __repr__(self) -> str:
+        return "pygas.world"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _find, (0,)
+
+
+def _find(team_id: int) -> Team:
+    """Return this rank's part of a team that arrives by reference."""
+    if team_id == 0:
+        return world
+    team = _teams.get(team_id)
+    if team is None:
+        raise ValueError("this rank is not a member of the team that it was sent, or has freed it")
+    return team
+
+
+world = _World()
 barrier = world.barrier
 broadcast = world.broadcast
 share = world.share
+scatter = world.scatter
+allgather = world.allgather
+alltoall = world.alltoall
+reduce = world.reduce
+allreduce = world.allreduce
+reduce_scatter = world.reduce_scatter
+scan = world.scan
+exscan = world.exscan

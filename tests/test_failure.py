@@ -92,6 +92,7 @@ REASONS = {
 def test_every_kind_of_wait_ends(tmp_path: pathlib.Path, how: str) -> None:
     text = f"""
     box = pygas.share([] if me == 1 else None, root=1)
+    team = pygas.world.split(0)
     pygas.barrier()
     if me == 1:
         fall({how!r})
@@ -101,7 +102,7 @@ def test_every_kind_of_wait_ends(tmp_path: pathlib.Path, how: str) -> None:
     waits = [
         lambda: pygas.at(1).call(stay),
         pygas.barrier,
-        lambda: pygas.broadcast(None, root=1),
+        lambda: team.broadcast(None, root=1),
         lambda: future.result(),
     ]
     error = expect(1, waits[me if me == 0 else me - 1])
@@ -115,7 +116,14 @@ def test_every_kind_of_wait_ends(tmp_path: pathlib.Path, how: str) -> None:
     expect(1, pygas.at(1).new, list)
     expect(1, pygas.at(1).submit, stay)
     expect(1, lambda: pygas.async_(box).append(1))
-    for collective in (pygas.barrier, lambda: pygas.broadcast(1), lambda: pygas.share([])):
+    for collective in (
+        pygas.barrier,
+        lambda: pygas.broadcast(1),
+        lambda: pygas.share([]),
+        lambda: pygas.allreduce(1),
+        lambda: pygas.world.allgather_async(1).result(),
+        team.barrier,
+    ):
         expect(1, collective)
     for other in set(range(ranks)) - {{1, me}}:
         assert pygas.at(other).call(pow, 2, 5) == 32

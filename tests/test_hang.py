@@ -43,9 +43,10 @@ def test_a_hang_is_shown_once(jobs: Jobs) -> None:
                 forget()
             elif pygas.MYTHREAD != 3:
                 deeper()
+        team = pygas.world.split(0)
         main()
         if pygas.MYTHREAD == 3:
-            pygas.broadcast(None, root=2)
+            team.broadcast(None, root=2)
         """
     )
     result = jobs.run("-n", "4", "--hang-timeout", "1", "--timeout", "5", program)

@@ -19,7 +19,7 @@ typedef struct encoded {
     PyObject_HEAD pg_payload_t *payload;
 } encoded_t;
 
-static PyObject *encoded_new(pg_payload_t *payload)
+PyObject *pg_encoded_new(pg_payload_t *payload)
 {
     encoded_t *encoded;
 
@@ -32,6 +32,11 @@ static PyObject *encoded_new(pg_payload_t *payload)
     }
     encoded->payload = payload;
     return (PyObject *)encoded;
+}
+
+pg_payload_t *pg_encoded_payload(PyObject *encoded)
+{
+    return ((encoded_t *)encoded)->payload;
 }
 
 static void Encoded_dealloc(PyObject *self)
@@ -82,7 +87,7 @@ PyObject *pg_encode(PyObject *module, PyObject *object)
     (void)module;
     if (pg_enter() < 0)
         return NULL;
-    encoded = encoded_new(pg_payload_encode(object));
+    encoded = pg_encoded_new(pg_payload_encode(object));
     pg_leave();
     return encoded;
 }
@@ -230,7 +235,7 @@ PyObject *pg_take(PyObject *module, PyObject *args)
         pg_raise_ranks_failed();
     } else if (outcome == 0 && msg->header_length == sizeof(head)) {
         memcpy(&head, msg->header, sizeof(head));
-        encoded = encoded_new(pg_payload_fetch(msg, &head.wire));
+        encoded = pg_encoded_new(pg_payload_fetch(msg, &head.wire));
     } else if (msg != NULL) {
         refuse(msg);
     }

@@ -5,7 +5,13 @@
 #ifndef PYGAS_BINDING_ENCODED_H
 #define PYGAS_BINDING_ENCODED_H
 
-#include "state.h"
+#include "payload.h"
+
+/* Takes over `payload`, also on failure; NULL, with an exception, is passed on. */
+PyObject *pg_encoded_new(pg_payload_t *payload);
+
+/* Borrowed. */
+pg_payload_t *pg_encoded_payload(PyObject *encoded);
 
 /* Functions of the module; see their docstrings. */
 PyObject *pg_encode(PyObject *module, PyObject *object);

@@ -17,6 +17,7 @@
 #include "blocked.h"
 #include "call.h"
 #include "cancel.h"
+#include "exchange.h"
 #include "exports.h"
 #include "failure.h"
 #include "imports.h"
@@ -78,6 +79,7 @@ static gas_status_t open_job(const char *spec)
         .stacks = pg_stacks,
         .idle = pg_landing_idle,
         .tend = tend,
+        .discard = pg_exchange_discard,
         .interrupt = start_interrupted,
     };
     gas_status_t status = gas_boot_create(spec, &params.boot);
@@ -140,7 +142,7 @@ PyObject *pg_start(PyObject *module, PyObject *spec)
 /* True if another rank waits in a collective that this one, which is ending, has not entered. */
 static bool is_awaited(void)
 {
-    return gas_mailbox_abandoned(pg.job) >= 0 || gas_barrier_is_awaited(pg.job);
+    return gas_mailbox_abandoned(pg.job) >= 0;
 }
 
 /* True once no other thread is using the job; gives them a while to leave. */

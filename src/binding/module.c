@@ -13,6 +13,7 @@
 #include "request.h"
 #include "shape.h"
 #include "state.h"
+#include "team.h"
 
 static PyObject *pg_rank(PyObject *module, PyObject *unused)
 {
@@ -88,8 +89,9 @@ static PyMethodDef methods[] = {
     {"new", pg_remote_new, METH_VARARGS,
      DOC("new($module, rank, cls, args, kwargs, /)",
          "Create an object on a rank; return a Proxy to it.")},
-    {"barrier", pg_barrier, METH_NOARGS,
-     DOC("barrier($module, /)", "Wait until every rank is in the barrier. Collective.")},
+    {"algorithms", pg_algorithms, METH_NOARGS,
+     DOC("algorithms($module, /)",
+         "The table of collective algorithms: (operation, name, keeps the order, selected when).")},
     {"progress", pg_progress, METH_NOARGS,
      DOC("progress($module, /)", "Run the requests that have arrived. Does not wait for more.")},
     {"ping", pg_ping, METH_VARARGS,
@@ -222,6 +224,9 @@ static int module_exec(PyObject *module)
         add_type(module, "deferred", &pg.deferred_type, pg_deferred_type_create) < 0 ||
         add_type(module, "Completions", &pg.completions_type, pg_completions_type_create) < 0 ||
         add_type(module, "Landing", &pg.landing_type, pg_landing_type_create) < 0 ||
+        add_type(module, "Members", &pg.members_type, pg_members_type_create) < 0 ||
+        add_type(module, "Notified", &pg.notified_type, pg_notified_type_create) < 0 ||
+        add_type(module, "Exchange", &pg.exchange_type, pg_exchange_type_create) < 0 ||
         add_type(module, "Encoded", &pg.encoded_type, pg_encoded_type_create) < 0 ||
         add_type(module, "Scan", &pg.scan_type, pg_scan_type_create) < 0)
         return -1;

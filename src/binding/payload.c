@@ -16,7 +16,8 @@
 typedef struct held {
     gas_work_t work; /* first: run() gets its address */
     pg_payload_t *payload;
-    gas_event_t *sent;
+    gas_done_fn sent; /* NULL: nobody wants to know */
+    void *arg;
 } held_t;
 
 static pg_payload_t *payload_create(pg_kind_t kind)
@@ -174,14 +175,14 @@ static void held_release(gas_work_t *work)
 static void held_done(void *arg, gas_status_t status)
 {
     held_t *held = arg;
-    gas_event_t *sent = held->sent;
+    gas_done_fn sent = held->sent;
+    void *sent_arg = held->arg;
 
-    (void)status;
     held->work.run = held_release;
     held->work.depth = UINT_MAX; /* it never waits */
     gas_work_push(pg.job, &held->work);
     if (sent != NULL)
-        gas_event_set(sent);
+        sent(sent_arg, status);
 }
 
 static gas_status_t send_detached(int destination, const gas_am_t *am, held_t *held)
@@ -247,7 +248,7 @@ static void laid_data_free(laid_data_t *data, const pg_payload_t *payload, bool 
 
 /* Sends `am` with the bulk buffers, which stay where they are until they have been fetched. */
 static int send_bulk(pg_payload_t *payload, int destination, gas_am_t *am, bool stream_is_bulk,
-                     gas_event_t *sent)
+                     gas_done_fn sent, void *arg)
 {
     size_t count = (size_t)payload->encoding.count + stream_is_bulk;
     gas_iov_t *bulk, *at;
@@ -276,6 +277,7 @@ static int send_bulk(pg_payload_t *payload, int destination, gas_am_t *am, bool 
     am->changeable = payload->changeable;
     held->payload = pg_payload_ref(payload);
     held->sent = sent;
+    held->arg = arg;
     status = send_detached(destination, am, held);
     free(bulk);
     if (status == GAS_OK)
@@ -296,8 +298,8 @@ static int send_alone(int destination, const gas_am_t *am)
     return -1;
 }
 
-int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
-                    size_t head_length, gas_event_t *sent)
+int pg_payload_send_then(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
+                         size_t head_length, gas_done_fn sent, void *arg)
 {
     gas_am_t am = {.handler = handler, .header = head, .header_length = (uint16_t)head_length};
     bool stream_is_bulk = pg_payload_wire(payload).stream_is_bulk;
@@ -309,11 +311,25 @@ int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, co
     am.data = data.bytes;
     am.data_length = data.length;
     if (payload->encoding.count > 0 || stream_is_bulk)
-        outcome = send_bulk(payload, destination, &am, stream_is_bulk, sent);
+        outcome = send_bulk(payload, destination, &am, stream_is_bulk, sent, arg);
     else
         outcome = send_alone(destination, &am);
     laid_data_free(&data, payload, outcome >= 0);
     return outcome;
+}
+
+/* A handler: not attached. */
+static void set_event(void *arg, gas_status_t status)
+{
+    (void)status;
+    gas_event_set(arg);
+}
+
+int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
+                    size_t head_length, gas_event_t *sent)
+{
+    return pg_payload_send_then(payload, destination, handler, head, head_length,
+                                sent != NULL ? set_event : NULL, sent);
 }
 
 typedef struct fetch {

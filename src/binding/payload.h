@@ -66,6 +66,10 @@ pg_wire_t pg_payload_wire(const pg_payload_t *payload);
 int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
                     size_t head_length, gas_event_t *sent);
 
+/* The same, but calls `sent` instead, under the conduit lock, if and only if this returns 1. */
+int pg_payload_send_then(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
+                         size_t head_length, gas_done_fn sent, void *arg);
+
 /* Fetches the payload of `msg`, waiting for its buffers. A new payload, or NULL with an exception.
  * `msg` stays the caller's. */
 pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire);

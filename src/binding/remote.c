@@ -6,7 +6,6 @@
 #include "payload.h"
 #include "proxy.h"
 #include "references.h"
-#include "settle.h"
 #include "wait.h"
 
 /* ---- requests to a rank ---- */
@@ -222,49 +221,6 @@ PyObject *pg_proxy_rebuild(PyObject *module, PyObject *args)
 }
 
 /* ---- the whole job ---- */
-
-PyObject *pg_barrier(PyObject *module, PyObject *unused)
-{
-    /* A barrier that a signal ended early is not over: the next call goes on with it. */
-    static gas_event_t event;
-    static atomic_bool busy, unfinished;
-    gas_status_t status = GAS_OK;
-    gas_waiting_t waiting;
-    bool idle = false;
-    int outcome;
-
-    (void)module;
-    (void)unused;
-    if (pg_enter() < 0)
-        return NULL;
-    if (!atomic_compare_exchange_strong(&busy, &idle, true)) {
-        pg_leave();
-        PyErr_SetString(PyExc_RuntimeError,
-                        "another thread of this rank is in the barrier: one thread "
-                        "of each rank takes part in a collective");
-        return NULL;
-    }
-    if (!atomic_exchange(&unfinished, true)) {
-        gas_event_init(&event);
-        status = gas_barrier_enter(pg.job, &event);
-    }
-    gas_waiting_begin(&waiting, "the barrier", -1);
-    outcome = status == GAS_OK ? pg_wait(&event, GAS_FOREVER) : -1;
-    gas_waiting_end(pg.job, &waiting);
-    if (outcome > 0)
-        status = gas_barrier_status(pg.job);
-    if (outcome > 0 || status != GAS_OK)
-        atomic_store(&unfinished, false);
-    atomic_store(&busy, false);
-    if (outcome > 0 && status == GAS_OK && pg_settle() < 0)
-        outcome = -1;
-    pg_leave();
-    if (status == GAS_ERR_RANK_FAILED)
-        return pg_raise_ranks_failed();
-    if (status != GAS_OK)
-        return pg_raise_status(status);
-    return outcome > 0 ? Py_NewRef(Py_None) : NULL;
-}
 
 PyObject *pg_progress(PyObject *module, PyObject *unused)
 {

@@ -17,7 +17,6 @@ PyObject *pg_proxy_items(PyObject *module, PyObject *args);
 PyObject *pg_requests_sent(PyObject *module, PyObject *unused);
 PyObject *pg_proxy_reduce(PyObject *module, PyObject *proxy);
 PyObject *pg_proxy_rebuild(PyObject *module, PyObject *args);
-PyObject *pg_barrier(PyObject *module, PyObject *unused);
 PyObject *pg_progress(PyObject *module, PyObject *unused);
 
 #endif

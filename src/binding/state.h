@@ -49,6 +49,9 @@ typedef struct pg_state {
     PyTypeObject *encoded_type;
     PyTypeObject *completions_type;
     PyTypeObject *landing_type;
+    PyTypeObject *members_type;
+    PyTypeObject *notified_type;
+    PyTypeObject *exchange_type;
     PyTypeObject *deferred_type;
     PyTypeObject *scan_type;
     bool deferred_used;       /* there is something of that type; attached threads only */

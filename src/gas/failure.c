@@ -116,7 +116,8 @@ static void act_on(gas_job_t *job, int rank)
     conduit->ops->peer_failed(conduit, rank);
     gas_segment_peer_failed(job, rank);
     gas_mailbox_peer_failed(job, rank);
-    gas_barrier_peer_failed(job, rank);
+    gas_failure_error(job, rank);
+    gas_coll_lose_rank(job, rank, GAS_ERR_RANK_FAILED, gas_error_text());
     if (job->failed != NULL)
         job->failed(job, rank, job->failed_arg);
 }

@@ -4,9 +4,9 @@
  * A rank has failed when it ended without having finished its part of the job. The boot hears of it
  * and reports it; whoever polls next acts on it, under the conduit lock: what had arrived from the
  * rank by then is delivered, then the rank counts as failed here, for good, and everything that
- * waits for it ends with GAS_ERR_RANK_FAILED: sends, buffers, one-sided operations, barriers,
- * parcels, and, by gas_job_params_t.failed, what the layer above has open. From then on nothing can
- * be sent to it.
+ * waits for it ends with GAS_ERR_RANK_FAILED: sends, buffers, one-sided operations, collective
+ * operations, parcels, and, by gas_job_params_t.failed, what the layer above has open. From then on
+ * nothing can be sent to it.
  *
  * Ranks learn of a failure one by one: a collective that is under way may end well on some.
  */

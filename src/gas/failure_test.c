@@ -1,6 +1,7 @@
 #include "failure.h"
 
 #include "testing/check.h"
+#include "testing/collect.h"
 #include "testing/inproc.h"
 #include "testing/onesided.h"
 #include "testing/world.h"
@@ -179,24 +180,27 @@ static void test_buffers_of_the_dead(void)
 
 static void test_barrier_and_mailbox(void)
 {
-    gas_event_t event = GAS_EVENT_INIT, again = GAS_EVENT_INIT;
+    gas_coll_args_t args = {.kind = GAS_COLL_BARRIER, .algorithm = GAS_COLL_AUTO};
+    collected_t barrier, again;
     uint64_t tag = 7;
     gas_am_t am = {.handler = GAS_HANDLER_MAILBOX, .header = &tag, .header_length = sizeof(tag)};
     gas_parcel_t waiting, early, late;
     world_t world;
 
     start(&world, 4, NULL);
-    CHECK(gas_barrier_enter(world.jobs[0], &event) == GAS_OK);
+    collect_begin(world.jobs[0]->teams.world, &args, &barrier);
     gas_mailbox_expect(world.jobs[0], &waiting, 1, 3); /* not of the rank that fails */
     CHECK(gas_am_send(world.jobs[3], 0, &am, NULL, NULL) == GAS_OK);
     poll_for_a_while(world.jobs[0]);
     fail(&world, 2);
-    await_event(world.jobs[0], &event);
-    CHECK(gas_barrier_status(world.jobs[0]) == GAS_ERR_RANK_FAILED && gas_error_rank() == 2);
+    collect_finish(&world, &barrier, 1);
+    CHECK(gas_coll_status(barrier.coll) == GAS_ERR_RANK_FAILED);
+    CHECK(strcmp(gas_coll_text(barrier.coll), "rank 2 has failed: it was killed by SIGKILL") == 0);
+    collect_free(&barrier, 1);
     await_event(world.jobs[0], &waiting.event);
     CHECK(gas_mailbox_cancel(world.jobs[0], &waiting) == NULL);
-    CHECK(gas_barrier_enter(world.jobs[0], &again) == GAS_ERR_RANK_FAILED);
-    CHECK(!gas_event_is_set(&again) && !gas_barrier_is_awaited(world.jobs[0]));
+    collect_begin(world.jobs[0]->teams.world, &args, &again);
+    CHECK(again.begun == GAS_ERR_RANK_FAILED);
     gas_mailbox_expect(world.jobs[0], &early, 7, 3); /* what is there can be had */
     CHECK(gas_event_is_set(&early.event));
     gas_msg_free(world.jobs[0], gas_mailbox_cancel(world.jobs[0], &early));

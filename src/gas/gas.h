@@ -6,7 +6,8 @@
  *   gas_am_send()      active messages     job.h, message.h
  *   gas_wait()         waiting, progress   wait.h, event.h
  *   gas_work_*()       work for the layer above    work.h
- *   gas_barrier_*()    the barrier         barrier.h
+ *   gas_team_*()       teams               team.h
+ *   gas_coll_*()       collective operations       collective.h, reduction.h, collectives/table.h
  *   gas_mailbox_*()    messages by tag     mailbox.h
  *   gas_failure_*()    ranks that failed   failure.h
  *   gas_waiting_*()    who waits for what  waiting.h
@@ -18,9 +19,10 @@
 #define GAS_GAS_H
 
 #include "atomic.h"
-#include "barrier.h"
 #include "boot/boot.h"
 #include "clock.h"
+#include "collective.h"
+#include "collectives/table.h"
 #include "conduit/conduit.h"
 #include "config.h"
 #include "event.h"
@@ -29,8 +31,10 @@
 #include "mailbox.h"
 #include "message.h"
 #include "pool.h"
+#include "reduction.h"
 #include "segment.h"
 #include "status.h"
+#include "team.h"
 #include "traffic.h"
 #include "wait.h"
 #include "waiter.h"

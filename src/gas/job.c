@@ -1,6 +1,7 @@
 #include "job.h"
 
 #include "clock.h"
+#include "collectives/table.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ static void deliver(void *arg, const gas_arrival_t *arrival)
         free(msg);
         msg = NULL;
     }
-    if (number != GAS_HANDLER_PROBE)
+    if (number != GAS_HANDLER_PROBE && number != GAS_HANDLER_COLL_NOTE)
         atomic_store_explicit(&job->activity,
                               atomic_load_explicit(&job->activity, memory_order_relaxed) + 1,
                               memory_order_relaxed);
@@ -162,9 +163,11 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     job->stacks = params->stacks;
     gas_event_init(&job->ended);
     job->tend = params->tend;
+    job->discard = params->discard;
     job->tend_arg = params->tend_arg;
     memcpy(job->handlers, params->handlers, sizeof(job->handlers));
-    job->handlers[GAS_HANDLER_BARRIER] = (gas_handler_t){gas_barrier_arrived, NULL};
+    job->handlers[GAS_HANDLER_COLL] = (gas_handler_t){gas_coll_arrived, NULL};
+    job->handlers[GAS_HANDLER_COLL_NOTE] = (gas_handler_t){gas_coll_note_arrived, NULL};
     job->handlers[GAS_HANDLER_MAILBOX] = (gas_handler_t){gas_mailbox_arrived, NULL};
     job->handlers[GAS_HANDLER_PROBE] = (gas_handler_t){gas_mailbox_probed, NULL};
     job->handlers[GAS_HANDLER_KEY_ASK] = (gas_handler_t){gas_segment_asked, NULL};
@@ -173,9 +176,13 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     job->handlers[GAS_HANDLER_OP_ANSWER] = (gas_handler_t){gas_op_answered, NULL};
     lock_init(&job->lock);
     gas_workq_init(&job->workq);
-    gas_barrier_init(&job->barrier);
+    gas_colls_init(job);
     gas_mailbox_init(&job->mailbox);
     status = gas_config_read(&job->config);
+    if (status == GAS_OK)
+        status = gas_algorithm_check(job->config.collectives);
+    if (status == GAS_OK)
+        status = gas_teams_init(job);
     if (status == GAS_OK)
         status = gas_segment_init(job);
     if (status == GAS_OK)
@@ -202,6 +209,8 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
 
 err_conduit:
     gas_segment_fini(job); /* a peer may have asked already */
+    gas_mailbox_fini(job);
+    gas_colls_fini(job);
     job->conduit->ops->destroy(job->conduit);
 err_progress:
     job->boot->ops->listen(job->boot, NULL, NULL);
@@ -210,6 +219,7 @@ err_failure:
     gas_failure_fini(job);
 err_job:
     gas_traffic_fini(&job->traffic);
+    gas_teams_fini(job);
     gas_workq_fini(&job->workq);
     pthread_mutex_destroy(&job->lock);
     job->boot->ops->destroy(job->boot);
@@ -242,10 +252,12 @@ void gas_job_stop(gas_job_t *job)
     gas_progress_stop(job);
     gas_progress_fini(job);
     gas_mailbox_fini(job);
+    gas_colls_fini(job);
     gas_segment_fini(job);
     job->conduit->ops->destroy(job->conduit);
     gas_failure_fini(job);
     gas_traffic_fini(&job->traffic);
+    gas_teams_fini(job);
     gas_workq_fini(&job->workq);
     pthread_mutex_destroy(&job->lock);
     job->boot->ops->destroy(job->boot);

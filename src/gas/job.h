@@ -6,8 +6,8 @@
 #ifndef GAS_JOB_H
 #define GAS_JOB_H
 
-#include "barrier.h"
 #include "boot/boot.h"
+#include "collective.h"
 #include "conduit/conduit.h"
 #include "config.h"
 #include "event.h"
@@ -16,6 +16,7 @@
 #include "message.h"
 #include "progress.h"
 #include "segment.h"
+#include "team.h"
 #include "traffic.h"
 #include "wait.h"
 #include "work.h"
@@ -24,13 +25,14 @@
 #include <stdatomic.h>
 
 /* Handler ids: the first few are the runtime's own. */
-#define GAS_HANDLER_BARRIER 0
+#define GAS_HANDLER_COLL 0
 #define GAS_HANDLER_MAILBOX 1
 #define GAS_HANDLER_PROBE 2
 #define GAS_HANDLER_KEY_ASK 3
 #define GAS_HANDLER_KEY 4
 #define GAS_HANDLER_OP_ASK 5
 #define GAS_HANDLER_OP_ANSWER 6
+#define GAS_HANDLER_COLL_NOTE 7
 #define GAS_HANDLER_USER 8
 
 typedef struct gas_handler {
@@ -61,6 +63,10 @@ typedef size_t (*gas_stacks_fn)(char *text, size_t size);
  * after gas_progress_hurry(). Must not block. */
 typedef uint64_t (*gas_tend_fn)(void *arg);
 
+/* Instead of anybody's taking it: a message of an exchange (collective.h) is thrown away unread.
+ * Runs like a handler; the message stays the caller's. */
+typedef void (*gas_discard_fn)(gas_job_t *job, gas_msg_t *msg);
+
 typedef struct gas_job_params {
     gas_boot_t *boot; /* becomes the job's, also if starting it fails */
     const gas_conduit_ops_t *conduit;
@@ -70,8 +76,9 @@ typedef struct gas_job_params {
     gas_idle_fn idle;     /* may be NULL; gets kick_arg */
     gas_failed_fn failed; /* may be NULL */
     void *failed_arg;
-    gas_stacks_fn stacks; /* may be NULL */
-    gas_tend_fn tend;     /* may be NULL */
+    gas_stacks_fn stacks;   /* may be NULL */
+    gas_discard_fn discard; /* may be NULL */
+    gas_tend_fn tend;       /* may be NULL */
     void *tend_arg;
     gas_interrupt_fn interrupt; /* see boot.h; may be NULL */
     void *interrupt_arg;
@@ -87,6 +94,7 @@ struct gas_job {
     void *kick_arg;
     gas_tend_fn tend;
     void *tend_arg;
+    gas_discard_fn discard;
     gas_failed_fn failed;
     void *failed_arg;
     gas_stacks_fn stacks;
@@ -97,7 +105,8 @@ struct gas_job {
     atomic_bool closed;    /* what arrives is dropped */
     gas_workq_t workq;
     gas_progress_t progress;
-    gas_barrier_t barrier;
+    gas_teams_t teams;
+    gas_colls_t colls;
     gas_mailbox_t mailbox;
     gas_segment_t segment;
     gas_failure_t failure;

@@ -1,7 +1,7 @@
 /*
  * The mailbox: messages (handler GAS_HANDLER_MAILBOX, header beginning with a u64 tag) that a rank
  * expects by tag and source, whichever comes first, the message or the one who expects it.
- * Collectives of the layer above stand on it.
+ * The end of a job stands on it (pygas/_job.py).
  *
  * It also finds out about collectives that can never end, because the rank that is waited for has
  * finished its program: the waiting rank probes it now and then; a rank that is ending says so; if

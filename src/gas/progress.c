@@ -53,11 +53,15 @@ unsigned gas_progress_poll(gas_job_t *job)
 
     if (pthread_mutex_trylock(&job->lock) != 0)
         return 0;
+    job->colls.polling = true;
     done = job->conduit->ops->poll(job->conduit);
     if (atomic_load_explicit(&job->failure.pending, memory_order_relaxed))
         gas_failure_handle(job);
+    job->colls.polling = false;
     gas_job_note_backlog(job);
     pthread_mutex_unlock(&job->lock);
+    if (atomic_load(&job->colls.ready_count) > 0)
+        gas_coll_run(job);
     return done;
 }
 

@@ -2,6 +2,7 @@
 #include "segment.h"
 
 #include "testing/check.h"
+#include "testing/collect.h"
 #include "testing/onesided.h"
 #include "testing/world.h"
 
@@ -27,15 +28,6 @@ static void attach_all(world_t *world)
 {
     for (int rank = 0; rank < world->size; rank++)
         CHECK(gas_segment_attach(world->jobs[rank], SIZE) == GAS_OK);
-}
-
-static void barrier(gas_job_t *job)
-{
-    outcome_t outcome;
-
-    outcome_init(&outcome);
-    CHECK(gas_barrier_enter(job, &outcome.event) == GAS_OK);
-    CHECK(outcome_await(job, &outcome) == GAS_OK);
 }
 
 /* ---- every mode ---- */
@@ -68,7 +60,7 @@ static void *transfer_body(void *arg)
                 CHECK(back[k] == pattern(rank + (int)i, k));
             CHECK(back[lengths[i]] == 0xee);
         }
-    barrier(job);
+    collect_barrier(job);
     /* What others wrote is in my memory. */
     for (int other = 0; other < gas_job_size(job); other++)
         for (size_t k = 0; k < SIZE / RANKS; k++)
@@ -97,7 +89,7 @@ static void test_transfers(void)
 
 static void *atomics_body(void *arg)
 {
-    contend_atomics(*(gas_job_t **)arg, 200, barrier);
+    contend_atomics(*(gas_job_t **)arg, 200, collect_barrier);
     return NULL;
 }
 

@@ -37,6 +37,8 @@ const char *gas_status_name(gas_status_t status)
         return "not supported";
     case GAS_ERR_RANK_FAILED:
         return "a rank has failed";
+    case GAS_ERR_MISMATCH:
+        return "ranks disagree";
     }
     return "unknown status";
 }

@@ -23,7 +23,8 @@ typedef enum gas_status {
     GAS_ERR_TRANSPORT = -6,   /* the transport library failed */
     GAS_ERR_UNREACHABLE = -7, /* no transport reaches that rank */
     GAS_ERR_UNSUPPORTED = -8,
-    GAS_ERR_RANK_FAILED = -9 /* a rank that this needs has failed (failure.h) */
+    GAS_ERR_RANK_FAILED = -9, /* a rank that this needs has failed (failure.h) */
+    GAS_ERR_MISMATCH = -10    /* the ranks of a team disagree about a collective operation */
 } gas_status_t;
 
 /* The name of a status, for messages; never NULL. */

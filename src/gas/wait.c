@@ -228,6 +228,8 @@ gas_status_t gas_wait(gas_job_t *job, gas_event_t *event, uint64_t deadline, uns
     status = wait_awake(job, event, deadline, flags);
     if (status == GAS_BUSY && (flags & GAS_WAIT_BRIEFLY) == 0)
         status = wait_asleep(job, event, deadline, flags);
+    if (status == GAS_INTERRUPTED)
+        gas_coll_probe(job);
     if (worker != 0) {
         atomic_fetch_sub(&progress->awake_workers, 1);
         /* Others relied on me to see the work, and I am going away for something else. */

@@ -1,6 +1,7 @@
 #include "ranks.h"
 
 #include "check.h"
+#include "collect.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -35,14 +36,7 @@ static void ignore_kick(void *arg, uint64_t age)
 
 void ranks_barrier(gas_job_t *job)
 {
-    gas_event_t event = GAS_EVENT_INIT;
-    gas_status_t status;
-
-    CHECK(gas_barrier_enter(job, &event) == GAS_OK);
-    do
-        status = gas_wait(job, &event, GAS_FOREVER, 0);
-    while (status == GAS_INTERRUPTED);
-    CHECK(status == GAS_OK && gas_barrier_status(job) == GAS_OK);
+    collect_barrier(job);
 }
 
 static void be_rank(int fd, int rank, int size, const gas_handler_t *handlers, rank_fn body)

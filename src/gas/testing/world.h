@@ -5,7 +5,7 @@
 #include "../conduit/loopback/loopback.h"
 #include "../gas.h"
 
-#define WORLD_MAX 8
+#define WORLD_MAX 64
 
 typedef struct world {
     int size;

@@ -1,0 +1,531 @@
+/*
+ * Design notes. Two ways to use one. Blocking: receive() and finish() wait, requests run meanwhile.
+ * Not blocking: expect() and then() call back, as queued work, so by an attached thread, like a
+ * request; nothing is waited for but buffers that are on their way already.
+ *
+ * Messages that were sent may have buffers that their receivers fetch later, from the memory of the
+ * program's objects. A *flight* counts them; the exchange is not finished before they have all
+ * arrived, so that afterwards the program may change its objects. It is memory of its own, as the
+ * Exchange may be dropped before (an exception): who counts it down to nothing frees it then.
+ */
+#include "exchange.h"
+
+#include "compat.h"
+#include "encoded.h"
+#include "payload.h"
+#include "settle.h"
+#include "wait.h"
+
+#include <limits.h>
+#include <stddef.h>
+
+typedef struct message_head {
+    gas_coll_head_t coll;
+    pg_wire_t wire;
+} message_head_t;
+
+enum { FLIGHT_DROPPED, FLIGHT_WAITED_FOR, FLIGHT_CALLS };
+
+typedef struct flight {
+    gas_work_t work; /* first: run() gets its address */
+    atomic_int left; /* messages on their way, and 1 until the last one has been sent */
+    int then;        /* what happens after that: one of the three; set before `left` may become 0 */
+    gas_event_t event;
+    PyObject *callback;
+} flight_t;
+
+typedef struct exchange {
+    PyObject_HEAD PyObject *members; /* keeps the team claimed or not: its owner knows */
+    gas_coll_t *coll;                /* NULL: closed */
+    flight_t *flight;                /* NULL: finished, or dropped */
+} exchange_t;
+
+/* ---- flights ---- */
+
+static void flight_run(gas_work_t *work)
+{
+    flight_t *flight = (flight_t *)work;
+
+    if (atomic_load(&pg.phase) == PG_RUNNING) {
+        PyObject *result = PyObject_CallNoArgs(flight->callback);
+
+        if (result == NULL)
+            PyErr_WriteUnraisable(flight->callback);
+        Py_XDECREF(result);
+    }
+    Py_DECREF(flight->callback);
+    free(flight);
+}
+
+/* Any thread, attached or not, also inside handlers. */
+static void flight_land(flight_t *flight)
+{
+    if (atomic_fetch_sub(&flight->left, 1) > 1)
+        return;
+    switch (flight->then) {
+    case FLIGHT_WAITED_FOR:
+        gas_event_set(&flight->event);
+        break;
+    case FLIGHT_CALLS:
+        flight->work.run = flight_run;
+        flight->work.depth = UINT_MAX; /* others may wait for it at any depth */
+        gas_work_push(pg.job, &flight->work);
+        break;
+    default:
+        free(flight);
+    }
+}
+
+static void flight_landed(void *arg, gas_status_t status)
+{
+    (void)status; /* the receiver's failure, which it tells to all */
+    flight_land(arg);
+}
+
+/* ---- beginning and ending ---- */
+
+PyObject *pg_exchange_open(PyObject *members, const gas_coll_args_t *args)
+{
+    gas_team_t *team = ((pg_members_t *)members)->team;
+    exchange_t *self = PyObject_New(exchange_t, pg.exchange_type);
+    gas_status_t status;
+
+    if (self == NULL)
+        return NULL;
+    self->members = Py_NewRef(members);
+    self->coll = NULL;
+    self->flight = calloc(1, sizeof(*self->flight));
+    if (self->flight == NULL) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    atomic_init(&self->flight->left, 1);
+    gas_event_init(&self->flight->event);
+    status = gas_coll_open(team, args, &self->coll);
+    if (status != GAS_OK) {
+        char text[512];
+
+        snprintf(text, sizeof(text), "%s", gas_error_text());
+        self->coll = NULL;
+        Py_DECREF(self);
+        return pg_raise_failed(status, text);
+    }
+    return (PyObject *)self;
+}
+
+static void drop_flight(exchange_t *self)
+{
+    flight_t *flight = self->flight;
+
+    self->flight = NULL;
+    if (flight == NULL)
+        return;
+    flight->then = FLIGHT_DROPPED;
+    flight_land(flight);
+}
+
+static void close_coll(exchange_t *self)
+{
+    gas_coll_t *coll = self->coll;
+
+    self->coll = NULL;
+    if (coll == NULL)
+        return;
+    gas_coll_close(coll);
+    gas_coll_free(coll);
+}
+
+static void Exchange_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    exchange_t *exchange = (exchange_t *)self;
+
+    drop_flight(exchange);
+    /* Not finished properly, as Python code sees to: so at a time when there may be no job. */
+    if (exchange->coll != NULL && atomic_load(&pg.phase) == PG_RUNNING) {
+        gas_coll_fail(exchange->coll, GAS_ERR_MISMATCH, "a rank left it in the middle");
+        close_coll(exchange);
+    }
+    Py_DECREF(exchange->members);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+/* 0, or -1 with an exception if finish(), then(), close() or fail() has been called. */
+static int require_open(exchange_t *self)
+{
+    if (self->coll != NULL && self->flight != NULL)
+        return 0;
+    PyErr_SetString(PyExc_RuntimeError, "the exchange is over");
+    return -1;
+}
+
+/* ---- sending ---- */
+
+static int send_one(exchange_t *self, gas_team_t *team, PyObject *member, pg_payload_t *payload)
+{
+    long rank = PyLong_AsLong(member);
+    message_head_t head;
+    int sent;
+
+    if (rank == -1 && PyErr_Occurred())
+        return -1;
+    if (rank < 0 || rank >= team->size) {
+        PyErr_Format(PyExc_ValueError, "there is no rank %ld in a team of %d", rank, team->size);
+        return -1;
+    }
+    memset(&head, 0, sizeof(head)); /* its padding, too */
+    gas_coll_head(self->coll, &head.coll);
+    head.wire = pg_payload_wire(payload);
+    atomic_fetch_add(&self->flight->left, 1);
+    sent = pg_payload_send_then(payload, gas_team_to_world(team, (int)rank), GAS_HANDLER_COLL,
+                                &head, sizeof(head), flight_landed, self->flight);
+    if (sent <= 0)
+        atomic_fetch_sub(&self->flight->left, 1);
+    return sent;
+}
+
+static PyObject *Exchange_send(PyObject *self, PyObject *args)
+{
+    exchange_t *exchange = (exchange_t *)self;
+    PyObject *ranks, *encoded;
+    gas_team_t *team;
+    int failed;
+
+    if (!PyArg_ParseTuple(args, "O!O!:send", &PyTuple_Type, &ranks, pg.encoded_type, &encoded) ||
+        pg_enter() < 0)
+        return NULL;
+    team = pg_members_team(exchange->members);
+    failed = team == NULL || require_open(exchange) < 0;
+    for (Py_ssize_t i = 0; !failed && i < PyTuple_GET_SIZE(ranks); i++)
+        failed =
+            send_one(exchange, team, PyTuple_GET_ITEM(ranks, i), pg_encoded_payload(encoded)) < 0;
+    pg_leave();
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
+/* ---- receiving ---- */
+
+/* Under the conduit lock or attached. */
+void pg_exchange_discard(gas_job_t *job, gas_msg_t *msg)
+{
+    message_head_t head;
+
+    (void)job;
+    if (msg->header_length != sizeof(head))
+        return;
+    memcpy(&head, msg->header, sizeof(head));
+    pg_payload_refuse(msg, &head.wire);
+}
+
+/* Throws a message away that was taken. */
+static void drop(gas_msg_t *msg)
+{
+    if (atomic_load(&pg.phase) == PG_RUNNING)
+        pg_exchange_discard(pg.job, msg);
+    gas_msg_free(pg.job, msg);
+}
+
+/* The message of a receive that is ready, as an Encoded. Takes over the message. */
+static PyObject *unpack(gas_coll_t *coll, gas_msg_t *msg)
+{
+    PyObject *encoded = NULL;
+    message_head_t head;
+
+    if (msg == NULL)
+        return pg_raise_failed(gas_coll_status(coll), gas_coll_text(coll));
+    if (msg->header_length == sizeof(head)) {
+        memcpy(&head, msg->header, sizeof(head));
+        encoded = pg_encoded_new(pg_payload_fetch(msg, &head.wire));
+    } else {
+        PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived");
+    }
+    gas_msg_free(pg.job, msg);
+    return encoded;
+}
+
+typedef struct awaited {
+    gas_coll_recv_t recv; /* first */
+    gas_event_t event;
+} awaited_t;
+
+/* Under the conduit lock; not attached. */
+static void awaited_ready(gas_coll_recv_t *recv)
+{
+    gas_event_set(&((awaited_t *)recv)->event);
+}
+
+static PyObject *receive(exchange_t *self, int source)
+{
+    awaited_t awaited = {.recv.ready = awaited_ready};
+    gas_waiting_t waiting;
+    int outcome;
+
+    gas_event_init(&awaited.event);
+    gas_coll_take(self->coll, &awaited.recv, source);
+    gas_waiting_begin(&waiting, "a message of a collective", awaited.recv.source);
+    outcome = pg_wait(&awaited.event, GAS_FOREVER);
+    gas_waiting_end(pg.job, &waiting);
+    if (outcome < 0) {
+        PyObject *exception = PyErr_GetRaisedException();
+
+        /* So that nothing is written here any more; at the end of the job nothing is anyway. */
+        if (atomic_load(&pg.phase) == PG_RUNNING) {
+            gas_coll_fail(self->coll, GAS_ERR_MISMATCH, "a rank gave it up");
+            pg_wait_landing(&awaited.event);
+            if (awaited.recv.msg != NULL)
+                drop(awaited.recv.msg);
+        }
+        PyErr_SetRaisedException(exception);
+        return NULL;
+    }
+    return unpack(self->coll, awaited.recv.msg);
+}
+
+static int parse_source(exchange_t *self, PyObject *arg)
+{
+    long rank = PyLong_AsLong(arg);
+    int size = ((pg_members_t *)self->members)->size;
+
+    if (rank == -1 && PyErr_Occurred())
+        return -1;
+    if (rank >= 0 && rank < size)
+        return (int)rank;
+    PyErr_Format(PyExc_ValueError, "there is no rank %ld in a team of %d", rank, size);
+    return -1;
+}
+
+static PyObject *Exchange_receive(PyObject *self, PyObject *arg)
+{
+    exchange_t *exchange = (exchange_t *)self;
+    int source = parse_source(exchange, arg);
+    PyObject *encoded = NULL;
+
+    if (source < 0 || pg_enter() < 0)
+        return NULL;
+    if (require_open(exchange) == 0)
+        encoded = receive(exchange, source);
+    pg_leave();
+    return encoded;
+}
+
+typedef struct expected {
+    gas_coll_recv_t recv; /* first */
+    gas_work_t work;
+    PyObject *exchange, *callback;
+} expected_t;
+
+/* Work. */
+static void expected_run(gas_work_t *work)
+{
+    expected_t *expected = (expected_t *)((char *)work - offsetof(expected_t, work));
+    exchange_t *exchange = (exchange_t *)expected->exchange;
+
+    if (atomic_load(&pg.phase) == PG_RUNNING && exchange->coll != NULL) {
+        PyObject *outcome = unpack(exchange->coll, expected->recv.msg), *result;
+
+        if (outcome == NULL)
+            outcome = PyErr_GetRaisedException();
+        result = PyObject_CallOneArg(expected->callback, outcome);
+        if (result == NULL)
+            PyErr_WriteUnraisable(expected->callback);
+        Py_XDECREF(result);
+        Py_DECREF(outcome);
+    } else if (expected->recv.msg != NULL) {
+        drop(expected->recv.msg);
+    }
+    Py_DECREF(expected->callback);
+    Py_DECREF(expected->exchange);
+    free(expected);
+}
+
+/* Under the conduit lock; not attached. */
+static void expected_ready(gas_coll_recv_t *recv)
+{
+    expected_t *expected = (expected_t *)recv;
+
+    expected->work.run = expected_run;
+    expected->work.depth = UINT_MAX; /* others may wait for it at any depth */
+    gas_work_push(pg.job, &expected->work);
+}
+
+static PyObject *Exchange_expect(PyObject *self, PyObject *args)
+{
+    exchange_t *exchange = (exchange_t *)self;
+    PyObject *rank, *callback;
+    expected_t *expected;
+    int source;
+
+    if (!PyArg_ParseTuple(args, "OO:expect", &rank, &callback))
+        return NULL;
+    source = parse_source(exchange, rank);
+    if (source < 0 || pg_enter() < 0)
+        return NULL;
+    expected = require_open(exchange) == 0 ? calloc(1, sizeof(*expected)) : NULL;
+    if (expected != NULL) {
+        expected->recv.ready = expected_ready;
+        expected->exchange = Py_NewRef(self);
+        expected->callback = Py_NewRef(callback);
+        gas_coll_take(exchange->coll, &expected->recv, source);
+    } else if (!PyErr_Occurred()) {
+        PyErr_NoMemory();
+    }
+    pg_leave();
+    return expected != NULL ? Py_NewRef(Py_None) : NULL;
+}
+
+/* ---- finishing ---- */
+
+static PyObject *Exchange_finish(PyObject *self, PyObject *unused)
+{
+    exchange_t *exchange = (exchange_t *)self;
+    gas_waiting_t waiting;
+    flight_t *flight;
+    int outcome;
+
+    (void)unused;
+    if (pg_enter() < 0)
+        return NULL;
+    if (require_open(exchange) < 0) {
+        pg_leave();
+        return NULL;
+    }
+    flight = exchange->flight;
+    exchange->flight = NULL;
+    flight->then = FLIGHT_WAITED_FOR;
+    flight_land(flight);
+    gas_waiting_begin(&waiting, "a large object to be fetched from here", -1);
+    outcome = pg_wait(&flight->event, GAS_FOREVER);
+    gas_waiting_end(pg.job, &waiting);
+    if (outcome < 0) {
+        PyObject *exception = PyErr_GetRaisedException();
+
+        if (atomic_load(&pg.phase) != PG_RUNNING) { /* nothing moves any more: leave it */
+            PyErr_SetRaisedException(exception);
+            pg_leave();
+            return NULL;
+        }
+        gas_coll_fail(exchange->coll, GAS_ERR_MISMATCH, "a rank gave it up");
+        pg_wait_landing(&flight->event);
+        PyErr_SetRaisedException(exception);
+    }
+    free(flight);
+    if (outcome > 0 && gas_coll_status(exchange->coll) != GAS_OK) {
+        pg_raise_failed(gas_coll_status(exchange->coll), gas_coll_text(exchange->coll));
+        outcome = -1;
+    }
+    close_coll(exchange);
+    if (outcome > 0 && pg_settle() < 0)
+        outcome = -1;
+    pg_leave();
+    return outcome > 0 ? Py_NewRef(Py_None) : NULL;
+}
+
+static PyObject *Exchange_then(PyObject *self, PyObject *callback)
+{
+    exchange_t *exchange = (exchange_t *)self;
+    flight_t *flight;
+
+    if (pg_enter() < 0)
+        return NULL;
+    if (require_open(exchange) < 0) {
+        pg_leave();
+        return NULL;
+    }
+    flight = exchange->flight;
+    exchange->flight = NULL;
+    flight->then = FLIGHT_CALLS;
+    flight->callback = Py_NewRef(callback);
+    flight_land(flight);
+    pg_leave();
+    Py_RETURN_NONE;
+}
+
+static PyObject *Exchange_close(PyObject *self, PyObject *unused)
+{
+    exchange_t *exchange = (exchange_t *)self;
+    bool failed = false;
+
+    (void)unused;
+    if (pg_enter() < 0)
+        return NULL;
+    drop_flight(exchange);
+    if (exchange->coll != NULL) {
+        failed = gas_coll_status(exchange->coll) != GAS_OK;
+        if (failed)
+            pg_raise_failed(gas_coll_status(exchange->coll), gas_coll_text(exchange->coll));
+        close_coll(exchange);
+    }
+    pg_leave();
+    return failed ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *Exchange_fail(PyObject *self, PyObject *text)
+{
+    exchange_t *exchange = (exchange_t *)self;
+    const char *why = PyUnicode_AsUTF8(text);
+
+    if (why == NULL || pg_enter() < 0)
+        return NULL;
+    drop_flight(exchange);
+    if (exchange->coll != NULL) {
+        gas_coll_fail(exchange->coll, GAS_ERR_MISMATCH, why);
+        close_coll(exchange);
+    }
+    pg_leave();
+    Py_RETURN_NONE;
+}
+
+static PyObject *Exchange_meets_first(PyObject *self, PyObject *unused)
+{
+    exchange_t *exchange = (exchange_t *)self;
+
+    (void)unused;
+    return PyBool_FromLong(exchange->coll != NULL && gas_coll_meets_first(exchange->coll));
+}
+
+static PyMethodDef Exchange_methods[] = {
+    {"meets_first", Exchange_meets_first, METH_NOARGS,
+     PyDoc_STR("meets_first($self, /)\n--\n\nTrue if the members should meet before anything "
+               "else.")},
+    {"send", Exchange_send, METH_VARARGS,
+     PyDoc_STR(
+         "send($self, members, encoded, /)\n--\n\nSend to a tuple of members. Does not wait.")},
+    {"receive", Exchange_receive, METH_O,
+     PyDoc_STR("receive($self, member, /)\n--\n\nWait for the next message of a member; return it "
+               "as an Encoded.")},
+    {"expect", Exchange_expect, METH_VARARGS,
+     PyDoc_STR("expect($self, member, callback, /)\n--\n\n"
+               "Have callback(encoded), or callback(exception), called when the next message of a "
+               "member\nis there.")},
+    {"finish", Exchange_finish, METH_NOARGS,
+     PyDoc_STR(
+         "finish($self, /)\n--\n\nWait until what was sent has arrived, and end the exchange.")},
+    {"then", Exchange_then, METH_O,
+     PyDoc_STR("then($self, callback, /)\n--\n\n"
+               "Have callback() called when what was sent has arrived; it calls close().")},
+    {"close", Exchange_close, METH_NOARGS,
+     PyDoc_STR("close($self, /)\n--\n\nEnd the exchange; raises if it has failed.")},
+    {"fail", Exchange_fail, METH_O,
+     PyDoc_STR("fail($self, why, /)\n--\n\nFail it for all members, and end it. Does not raise.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot Exchange_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("A collective operation on objects, from inside.")},
+    {Py_tp_dealloc, Exchange_dealloc},
+    {Py_tp_methods, Exchange_methods},
+    {0, NULL},
+};
+
+static PyType_Spec Exchange_spec = {
+    .name = "pygas._core.Exchange",
+    .basicsize = sizeof(exchange_t),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = Exchange_slots,
+};
+
+PyTypeObject *pg_exchange_type_create(PyObject *module)
+{
+    return (PyTypeObject *)PyType_FromModuleAndSpec(module, &Exchange_spec, NULL);
+}

@@ -1,0 +1,759 @@
+/*
+ * Design notes. A team belongs to the job, which frees it at its end if nobody did before; so a
+ * Members may be dropped at any time. Operations that block claim the team, as their order has to
+ * be the same on all members: two threads, or a thread and a request that runs while it waits,
+ * would mix it up. Operations that do not block are numbered in the order in which they are
+ * started.
+ *
+ * The arrays of an operation are pinned (Py_buffer) until it is over. One that blocks is over when
+ * its call returns, also if that raises: it is failed for all members then. One that does not block
+ * comes back as work, since only an attached thread may let go of the arrays and call `done`.
+ */
+#include "team.h"
+
+#include "compat.h"
+#include "exchange.h"
+#include "failure.h"
+#include "settle.h"
+#include "wait.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <structmember.h>
+
+#define VERDICT_NS 1000000000u /* how long the launcher may take to notice a death */
+#define DETACH_BYTES 65536u    /* from here on starting takes long enough to let others run */
+
+/* An operation on arrays. */
+typedef struct operation {
+    gas_work_t work; /* first: run() gets its address */
+    gas_coll_t *coll;
+    gas_event_t event; /* of one that blocks */
+    PyObject *done;    /* of one that does not; NULL: it blocks */
+    Py_buffer send, recv;
+} operation_t;
+
+PyObject *pg_raise_failed(gas_status_t status, const char *text)
+{
+    uint64_t deadline = gas_clock_now() + VERDICT_NS;
+    PyObject *type;
+
+    if (status == GAS_ERR_TRANSPORT || status == GAS_ERR_UNREACHABLE || status == GAS_ERR_CLOSED) {
+        /* A transport may notice the death of a rank sooner than the launcher. */
+        Py_BEGIN_ALLOW_THREADS while (gas_failure_count(pg.job) == 0 &&
+                                      gas_clock_left(deadline) > 0)
+            gas_wait(pg.job, NULL, gas_clock_now() + 1000000, 0);
+        Py_END_ALLOW_THREADS
+    }
+    if (status != GAS_ERR_MISMATCH && gas_failure_count(pg.job) > 0)
+        return pg_raise_ranks_failed();
+    if (status != GAS_ERR_MISMATCH) {
+        gas_error(status, "%s", text);
+        return pg_raise_status(status);
+    }
+    type = PyObject_GetAttrString(pg.errors, "CollectiveError");
+    if (type != NULL)
+        PyErr_SetString(type, text);
+    Py_XDECREF(type);
+    return NULL;
+}
+
+gas_team_t *pg_members_team(PyObject *self)
+{
+    gas_team_t *team = ((pg_members_t *)self)->team;
+
+    if (team == NULL)
+        PyErr_SetString(PyExc_ValueError, "the team has been freed");
+    return team;
+}
+
+/* Raises what gas_coll_start() or gas_coll_open() returned. */
+static PyObject *raise_refused(gas_status_t status)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text), "%s", gas_error_text());
+    return pg_raise_failed(status, text);
+}
+
+/* ---- claiming ---- */
+
+static int claim(PyObject *self)
+{
+    bool idle = false;
+
+    if (atomic_compare_exchange_strong(&((pg_members_t *)self)->claimed, &idle, true))
+        return 0;
+    PyErr_SetString(
+        PyExc_RuntimeError,
+        "another thread of this rank, or what a request interrupted, is in a collective "
+        "operation of this team: one thread of each rank takes part; use the operations "
+        "that return Futures, or a team of its own (split)");
+    return -1;
+}
+
+static void release(PyObject *self)
+{
+    atomic_store(&((pg_members_t *)self)->claimed, false);
+}
+
+static PyObject *Members_claim(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return claim(self) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *Members_release(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    release(self);
+    Py_RETURN_NONE;
+}
+
+/* ---- making and freeing ---- */
+
+static int *read_ranks(PyObject *tuple)
+{
+    Py_ssize_t size = PyTuple_GET_SIZE(tuple);
+    int *ranks = PyMem_Malloc((size_t)(size > 0 ? size : 1) * sizeof(*ranks));
+
+    if (ranks == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < size; i++) {
+        long rank = PyLong_AsLong(PyTuple_GET_ITEM(tuple, i));
+
+        if (rank == -1 && PyErr_Occurred()) {
+            PyMem_Free(ranks);
+            return NULL;
+        }
+        ranks[i] = rank < 0 || rank > INT_MAX ? -1 : (int)rank;
+    }
+    return ranks;
+}
+
+static gas_status_t get_team(unsigned long long id, PyObject *tuple, gas_team_t **team)
+{
+    gas_status_t status;
+    int *ranks;
+
+    if (tuple == NULL) {
+        *team = pg.job->teams.world;
+        return GAS_OK;
+    }
+    ranks = read_ranks(tuple);
+    if (ranks == NULL)
+        return GAS_ERR_INVALID;
+    status = gas_team_create(pg.job, id, ranks, (int)PyTuple_GET_SIZE(tuple), team);
+    PyMem_Free(ranks);
+    return status;
+}
+
+static PyObject *Members_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    unsigned long long id = GAS_TEAM_WORLD;
+    PyObject *ranks = NULL;
+    pg_members_t *self;
+    gas_team_t *team;
+    gas_status_t status;
+
+    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Members() takes no keyword arguments");
+        return NULL;
+    }
+    if (!PyArg_ParseTuple(args, "|KO!:Members", &id, &PyTuple_Type, &ranks) || pg_enter() < 0)
+        return NULL;
+    status = get_team(id, ranks, &team);
+    pg_leave();
+    if (status != GAS_OK)
+        return PyErr_Occurred() ? NULL : pg_raise_status(status);
+    self = (pg_members_t *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->team = team;
+    self->id = team->id;
+    self->rank = team->rank;
+    self->size = team->size;
+    atomic_init(&self->claimed, false);
+    return (PyObject *)self;
+}
+
+static void Members_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyObject *Members_free(PyObject *self, PyObject *unused)
+{
+    pg_members_t *members = (pg_members_t *)self;
+    gas_status_t status = GAS_OK;
+
+    (void)unused;
+    if (pg_enter() < 0)
+        return NULL;
+    if (claim(self) < 0) {
+        pg_leave();
+        return NULL;
+    }
+    if (members->team != NULL)
+        status = gas_team_free(members->team);
+    if (status == GAS_OK)
+        members->team = NULL;
+    release(self);
+    pg_leave();
+    if (status == GAS_BUSY) {
+        PyErr_SetString(PyExc_RuntimeError, gas_error_text());
+        return NULL;
+    }
+    if (status != GAS_OK)
+        return pg_raise_status(status);
+    Py_RETURN_NONE;
+}
+
+static PyObject *Members_to_world(PyObject *self, PyObject *arg)
+{
+    long rank = PyLong_AsLong(arg);
+    PyObject *result = NULL;
+    gas_team_t *team;
+
+    if ((rank == -1 && PyErr_Occurred()) || pg_enter() < 0)
+        return NULL;
+    team = pg_members_team(self);
+    if (team != NULL && rank >= 0 && rank < team->size)
+        result = PyLong_FromLong(gas_team_to_world(team, (int)rank));
+    else if (team != NULL)
+        PyErr_Format(PyExc_ValueError, "there is no rank %ld in a team of %d", rank, team->size);
+    pg_leave();
+    return result;
+}
+
+static PyObject *Members_from_world(PyObject *self, PyObject *arg)
+{
+    long rank = PyLong_AsLong(arg);
+    PyObject *result = NULL;
+    gas_team_t *team;
+
+    if ((rank == -1 && PyErr_Occurred()) || pg_enter() < 0)
+        return NULL;
+    team = pg_members_team(self);
+    if (team != NULL && (rank < 0 || rank >= pg.size))
+        PyErr_Format(PyExc_ValueError, "there is no rank %ld in a job of %d", rank, pg.size);
+    else if (team != NULL)
+        result = PyLong_FromLong(gas_team_from_world(team, (int)rank));
+    pg_leave();
+    return result;
+}
+
+static PyObject *Members_host_leader(PyObject *self, PyObject *unused)
+{
+    PyObject *result = NULL;
+    gas_team_t *team;
+
+    (void)unused;
+    if (pg_enter() < 0)
+        return NULL;
+    team = pg_members_team(self);
+    for (int i = 0; team != NULL && result == NULL; i++)
+        if (gas_job_shares_host(pg.job, gas_team_to_world(team, i)))
+            result = PyLong_FromLong(i);
+    pg_leave();
+    return result;
+}
+
+/* ---- operations on arrays ---- */
+
+static void operation_free(operation_t *operation)
+{
+    if (operation->send.obj != NULL)
+        PyBuffer_Release(&operation->send);
+    if (operation->recv.obj != NULL)
+        PyBuffer_Release(&operation->recv);
+    if (operation->coll != NULL)
+        gas_coll_free(operation->coll);
+    Py_XDECREF(operation->done);
+    PyMem_Free(operation);
+}
+
+/* Work: one that did not block is over. */
+static void operation_done(gas_work_t *work)
+{
+    operation_t *operation = (operation_t *)work;
+    gas_status_t status = gas_coll_status(operation->coll);
+    PyObject *exception = NULL, *result;
+
+    if (atomic_load(&pg.phase) == PG_RUNNING) {
+        if (status != GAS_OK) {
+            pg_raise_failed(status, gas_coll_text(operation->coll));
+            exception = PyErr_GetRaisedException();
+        }
+        result = PyObject_CallOneArg(operation->done, exception != NULL ? exception : Py_None);
+        if (result == NULL)
+            PyErr_WriteUnraisable(operation->done);
+        Py_XDECREF(result);
+        Py_XDECREF(exception);
+    }
+    operation_free(operation);
+}
+
+/* Under the conduit lock; not attached. */
+static void operation_over(void *arg)
+{
+    operation_t *operation = arg;
+
+    if (operation->done == NULL) {
+        gas_event_set(&operation->event);
+        return;
+    }
+    operation->work.run = operation_done;
+    operation->work.depth = UINT_MAX; /* others may wait for it at any depth */
+    gas_work_push(pg.job, &operation->work);
+}
+
+/* Blocks an operation needs of memory that a caller gives it. */
+static uint64_t blocks_of(const gas_coll_args_t *args, const gas_team_t *team, bool sends)
+{
+    bool is_root = team->rank == args->root;
+    uint64_t size = (uint64_t)team->size;
+
+    switch (args->kind) {
+    case GAS_COLL_BARRIER:
+        return 0;
+    case GAS_COLL_BROADCAST:
+        return sends == is_root;
+    case GAS_COLL_GATHER:
+        return sends ? 1 : (is_root ? size : 0);
+    case GAS_COLL_SCATTER:
+        return sends ? (is_root ? size : 0) : 1;
+    case GAS_COLL_ALLGATHER:
+        return sends ? 1 : size;
+    case GAS_COLL_ALLTOALL:
+        return size;
+    case GAS_COLL_REDUCE:
+        return sends || is_root;
+    case GAS_COLL_REDUCE_SCATTER:
+        return sends ? size : 1;
+    default:
+        return 1;
+    }
+}
+
+/* Pins a memory. 0, or -1 with an exception. */
+static int pin(PyObject *object, Py_buffer *view, const gas_coll_args_t *args,
+               const gas_team_t *team, bool sends)
+{
+    uint64_t wanted = blocks_of(args, team, sends) * args->count * gas_type_size(args->type);
+    int flags = sends ? PyBUF_C_CONTIGUOUS : PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE;
+
+    if (object == Py_None || wanted == 0) {
+        if (wanted == 0)
+            return 0;
+        PyErr_SetString(PyExc_ValueError, sends ? "nothing to send was given" : "no `out` given");
+        return -1;
+    }
+    if (PyObject_GetBuffer(object, view, flags) < 0) {
+        view->obj = NULL;
+        return -1;
+    }
+    if ((uint64_t)view->len == wanted)
+        return 0;
+    PyErr_Format(PyExc_ValueError, "memory of %zd bytes where %llu are needed", view->len,
+                 (unsigned long long)wanted);
+    return -1;
+}
+
+/* What Python gives: kind, algorithm, root, op, type, count, shape, ordered, send, recv, done. */
+static operation_t *operation_new(gas_team_t *team, PyObject *tuple, gas_coll_args_t *args)
+{
+    int kind, algorithm, root, op, type, ordered;
+    unsigned long long count;
+    unsigned int shape;
+    PyObject *send, *recv, *done;
+    operation_t *operation;
+
+    if (!PyArg_ParseTuple(tuple, "iiiiiKIpOOO", &kind, &algorithm, &root, &op, &type, &count,
+                          &shape, &ordered, &send, &recv, &done))
+        return NULL;
+    if (kind < 0 || kind > GAS_COLL_EXSCAN || type < 0 || type >= GAS_TYPE_OBJECT) {
+        PyErr_SetString(PyExc_ValueError, "there is no such operation on arrays");
+        return NULL;
+    }
+    *args = (gas_coll_args_t){
+        .kind = (gas_coll_kind_t)kind,
+        .algorithm = algorithm,
+        .root = root,
+        .op = (gas_operator_t)op,
+        .type = (gas_type_t)type,
+        .count = count,
+        .shape = shape,
+        .ordered = ordered != 0,
+    };
+    operation = PyMem_Calloc(1, sizeof(*operation));
+    if (operation == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    gas_event_init(&operation->event);
+    if (pin(send, &operation->send, args, team, true) < 0 ||
+        pin(recv, &operation->recv, args, team, false) < 0) {
+        operation_free(operation);
+        return NULL;
+    }
+    operation->done = done != Py_None ? Py_NewRef(done) : NULL;
+    args->send = operation->send.buf;
+    args->recv = operation->recv.buf;
+    return operation;
+}
+
+static gas_status_t start(gas_team_t *team, const gas_coll_args_t *args, operation_t *operation)
+{
+    gas_status_t status;
+
+    if (args->count * gas_type_size(args->type) < DETACH_BYTES)
+        return gas_coll_start(team, args, operation_over, operation, &operation->coll);
+    Py_BEGIN_ALLOW_THREADS status =
+        gas_coll_start(team, args, operation_over, operation, &operation->coll);
+    Py_END_ALLOW_THREADS return status;
+}
+
+/* Waits until the operation is over, also if that raises. */
+static PyObject *finish(operation_t *operation)
+{
+    PyObject *result = NULL;
+    gas_waiting_t waiting;
+    int outcome;
+
+    gas_waiting_begin(&waiting, "a collective operation on arrays", -1);
+    outcome = pg_wait(&operation->event, GAS_FOREVER);
+    gas_waiting_end(pg.job, &waiting);
+
+    if (outcome < 0) {
+        PyObject *exception = PyErr_GetRaisedException();
+        char text[200];
+
+        if (atomic_load(&pg.phase) != PG_RUNNING) { /* nothing moves any more: leave it */
+            PyErr_SetRaisedException(exception);
+            return NULL;
+        }
+        snprintf(text, sizeof(text), "rank %d gave it up: %s", pg.rank,
+                 Py_TYPE(exception)->tp_name);
+        gas_coll_fail(operation->coll, GAS_ERR_MISMATCH, text);
+        pg_wait_landing(&operation->event);
+        PyErr_SetRaisedException(exception);
+    } else if (gas_coll_status(operation->coll) != GAS_OK) {
+        pg_raise_failed(gas_coll_status(operation->coll), gas_coll_text(operation->coll));
+    } else {
+        result = pg_settle() < 0 ? NULL : Py_NewRef(Py_None);
+    }
+    operation_free(operation);
+    return result;
+}
+
+static PyObject *operate(PyObject *self, gas_team_t *team, PyObject *tuple)
+{
+    gas_coll_args_t args;
+    operation_t *operation = operation_new(team, tuple, &args);
+    bool blocks = operation != NULL && operation->done == NULL;
+    PyObject *result = NULL;
+    gas_status_t status;
+
+    if (operation == NULL)
+        return NULL;
+    if (blocks && claim(self) < 0) {
+        operation_free(operation);
+        return NULL;
+    }
+    status = start(team, &args, operation);
+    if (status != GAS_OK) {
+        operation->coll = NULL;
+        operation_free(operation);
+        raise_refused(status);
+    } else {
+        result = blocks ? finish(operation) : Py_NewRef(Py_None);
+    }
+    if (blocks)
+        release(self);
+    return result;
+}
+
+static PyObject *Members_operate(PyObject *self, PyObject *tuple)
+{
+    PyObject *result = NULL;
+    gas_team_t *team;
+
+    if (pg_enter() < 0)
+        return NULL;
+    team = pg_members_team(self);
+    if (team != NULL)
+        result = operate(self, team, tuple);
+    pg_leave();
+    return result;
+}
+
+static PyObject *Members_open(PyObject *self, PyObject *tuple)
+{
+    gas_coll_args_t args = {.type = GAS_TYPE_OBJECT};
+    int kind, root;
+    unsigned int extra;
+    PyObject *exchange = NULL;
+
+    if (!PyArg_ParseTuple(tuple, "iiI:open", &kind, &root, &extra) || pg_enter() < 0)
+        return NULL;
+    args.kind = (gas_coll_kind_t)kind;
+    args.root = root;
+    args.extra = extra;
+    if (pg_members_team(self) != NULL)
+        exchange = pg_exchange_open(self, &args);
+    pg_leave();
+    return exchange;
+}
+
+static PyObject *Members_refuse(PyObject *self, PyObject *tuple)
+{
+    gas_coll_args_t args = {.type = GAS_TYPE_OBJECT};
+    gas_status_t status = GAS_OK;
+    gas_team_t *team;
+    const char *why;
+    int kind;
+
+    if (!PyArg_ParseTuple(tuple, "is:refuse", &kind, &why) || pg_enter() < 0)
+        return NULL;
+    args.kind = (gas_coll_kind_t)kind;
+    team = pg_members_team(self);
+    if (team != NULL)
+        status = gas_coll_refuse(team, &args, why);
+    if (status != GAS_OK)
+        raise_refused(status);
+    pg_leave();
+    return team != NULL && status == GAS_OK ? Py_NewRef(Py_None) : NULL;
+}
+
+/* ---- the barrier in two phases ---- */
+
+/* The runtime's and the Python object's; whoever is last frees it. */
+typedef struct phase {
+    atomic_int references;
+    gas_coll_t *coll;
+    gas_event_t event;
+} phase_t;
+
+typedef struct notified {
+    PyObject_HEAD phase_t *phase;
+} notified_t;
+
+static void phase_unref(phase_t *phase)
+{
+    if (atomic_fetch_sub(&phase->references, 1) > 1)
+        return;
+    if (phase->coll != NULL)
+        gas_coll_free(phase->coll);
+    free(phase);
+}
+
+/* Under the conduit lock; not attached. */
+static void phase_over(void *arg)
+{
+    phase_t *phase = arg;
+
+    gas_event_set(&phase->event);
+    phase_unref(phase);
+}
+
+static PyObject *notify(gas_team_t *team)
+{
+    gas_coll_args_t args = {.kind = GAS_COLL_BARRIER, .algorithm = GAS_COLL_AUTO};
+    phase_t *phase = calloc(1, sizeof(*phase));
+    notified_t *self = PyObject_New(notified_t, pg.notified_type);
+    gas_status_t status;
+
+    if (phase == NULL || self == NULL) {
+        free(phase);
+        if (self != NULL) {
+            self->phase = NULL;
+            Py_DECREF(self);
+        }
+        return PyErr_NoMemory();
+    }
+    self->phase = phase;
+    atomic_init(&phase->references, 2);
+    gas_event_init(&phase->event);
+    status = gas_coll_start(team, &args, phase_over, phase, &phase->coll);
+    if (status == GAS_OK)
+        return (PyObject *)self;
+    phase->coll = NULL;
+    phase_unref(phase);
+    raise_refused(status);
+    Py_DECREF(self);
+    return NULL;
+}
+
+static PyObject *Members_notify(PyObject *self, PyObject *unused)
+{
+    PyObject *notified = NULL;
+    gas_team_t *team;
+
+    (void)unused;
+    if (pg_enter() < 0)
+        return NULL;
+    team = pg_members_team(self);
+    if (team != NULL)
+        notified = notify(team);
+    pg_leave();
+    return notified;
+}
+
+static PyObject *Notified_wait(PyObject *self, PyObject *unused)
+{
+    phase_t *phase = ((notified_t *)self)->phase;
+    PyObject *result = NULL;
+    gas_waiting_t waiting;
+    int outcome;
+
+    (void)unused;
+    if (pg_enter() < 0)
+        return NULL;
+    gas_waiting_begin(&waiting, "the barrier", -1);
+    outcome = pg_wait(&phase->event, GAS_FOREVER);
+    gas_waiting_end(pg.job, &waiting);
+    if (outcome >= 0) {
+        if (gas_coll_status(phase->coll) == GAS_OK)
+            result = pg_settle() < 0 ? NULL : Py_NewRef(Py_None);
+        else
+            pg_raise_failed(gas_coll_status(phase->coll), gas_coll_text(phase->coll));
+    }
+    pg_leave();
+    return result;
+}
+
+static PyObject *Notified_done(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(gas_event_is_set(&((notified_t *)self)->phase->event));
+}
+
+static void Notified_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    phase_t *phase = ((notified_t *)self)->phase;
+
+    if (phase != NULL)
+        phase_unref(phase);
+    PyObject_Free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef Notified_methods[] = {
+    {"wait", Notified_wait, METH_NOARGS,
+     PyDoc_STR("wait($self, /)\n--\n\nWait until every member has notified. If that is interrupted "
+               "by an exception,\nit can be called again.")},
+    {"done", Notified_done, METH_NOARGS,
+     PyDoc_STR("done($self, /)\n--\n\nTrue if wait() would not block.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot Notified_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("A barrier that this rank has entered.")},
+    {Py_tp_dealloc, Notified_dealloc},
+    {Py_tp_methods, Notified_methods},
+    {0, NULL},
+};
+
+static PyType_Spec Notified_spec = {
+    .name = "pygas._core.Notified",
+    .basicsize = sizeof(notified_t),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = Notified_slots,
+};
+
+PyTypeObject *pg_notified_type_create(PyObject *module)
+{
+    return (PyTypeObject *)PyType_FromModuleAndSpec(module, &Notified_spec, NULL);
+}
+
+/* ---- the type ---- */
+
+static PyMethodDef Members_methods[] = {
+    {"to_world", Members_to_world, METH_O,
+     PyDoc_STR("to_world($self, rank, /)\n--\n\nThe rank in the world of a member.")},
+    {"from_world", Members_from_world, METH_O,
+     PyDoc_STR("from_world($self, rank, /)\n--\n\nThe member that a rank of the world is, or -1.")},
+    {"host_leader", Members_host_leader, METH_NOARGS,
+     PyDoc_STR("host_leader($self, /)\n--\n\nThe first member that runs on this rank's host.")},
+    {"free", Members_free, METH_NOARGS,
+     PyDoc_STR("free($self, /)\n--\n\nFree this rank's part of the team.")},
+    {"claim", Members_claim, METH_NOARGS,
+     PyDoc_STR("claim($self, /)\n--\n\nBegin something that blocks; RuntimeError if another thread "
+               "has.")},
+    {"release", Members_release, METH_NOARGS,
+     PyDoc_STR("release($self, /)\n--\n\nEnd what claim() began.")},
+    {"operate", Members_operate, METH_VARARGS,
+     PyDoc_STR(
+         "operate($self, kind, algorithm, root, op, type, count, shape, ordered, send, recv,\n"
+         "        done, /)\n--\n\n"
+         "Do an operation on arrays. With `done` it does not block: done(None) is called at "
+         "its\nend, or done(exception).")},
+    {"notify", Members_notify, METH_NOARGS,
+     PyDoc_STR("notify($self, /)\n--\n\nEnter the barrier; return a Notified.")},
+    {"refuse", Members_refuse, METH_VARARGS,
+     PyDoc_STR("refuse($self, kind, why, /)\n--\n\n"
+               "Take no part in the next operation, which fails for all members.")},
+    {"open", Members_open, METH_VARARGS,
+     PyDoc_STR("open($self, kind, root, extra, /)\n--\n\n"
+               "Begin an operation on objects; return an Exchange.")},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef Members_members[] = {
+    {"id", T_ULONGLONG, offsetof(pg_members_t, id), READONLY, "The same on all members."},
+    {"rank", T_INT, offsetof(pg_members_t, rank), READONLY, "This rank's number in the team."},
+    {"size", T_INT, offsetof(pg_members_t, size), READONLY, "How many members there are."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot Members_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("Members(id=0, ranks=<the world>, /)\n--\n\n"
+                                  "This rank's part of a team; `ranks` is a tuple, in the world's "
+                                  "numbering.")},
+    {Py_tp_new, Members_new},
+    {Py_tp_dealloc, Members_dealloc},
+    {Py_tp_methods, Members_methods},
+    {Py_tp_members, Members_members},
+    {0, NULL},
+};
+
+static PyType_Spec Members_spec = {
+    .name = "pygas._core.Members",
+    .basicsize = sizeof(pg_members_t),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = Members_slots,
+};
+
+PyTypeObject *pg_members_type_create(PyObject *module)
+{
+    return (PyTypeObject *)PyType_FromModuleAndSpec(module, &Members_spec, NULL);
+}
+
+/* ---- the table ---- */
+
+PyObject *pg_algorithms(PyObject *module, PyObject *unused)
+{
+    PyObject *rows = PyList_New(0);
+
+    (void)module;
+    (void)unused;
+    for (int kind = 0; rows != NULL && kind <= GAS_COLL_EXSCAN; kind++) {
+        for (size_t i = 0; rows != NULL && i < gas_algorithm_count((gas_coll_kind_t)kind); i++) {
+            const gas_algorithm_t *row = gas_algorithm_get((gas_coll_kind_t)kind, i);
+            PyObject *item = Py_BuildValue("(ssOs)", gas_coll_kind_name((gas_coll_kind_t)kind),
+                                           row->name, row->ordered ? Py_True : Py_False, row->when);
+
+            if (item == NULL || PyList_Append(rows, item) < 0)
+                Py_CLEAR(rows);
+            Py_XDECREF(item);
+        }
+    }
+    return rows;
+}

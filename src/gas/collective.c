@@ -1,0 +1,748 @@
+/*
+ * Design notes.
+ *
+ * Who does what. Handlers, under the conduit lock, match messages with receives and count down
+ * `pending`. When it reaches 0 the operation is put into the list of those that are ready. Whoever
+ * polled looks at that list afterwards, without the lock, and runs the next round: a thread that
+ * waits in the runtime, else the progress thread. So operations go on while the program computes,
+ * need no interpreter, and reduce arrays outside the lock. While a round is run `pending` is one
+ * more, so nobody else finds the operation ready; that makes rounds exclusive.
+ *
+ * An operation begins in round 0 in the thread that starts it. It is over when its last round is
+ * complete, or when it has failed and nothing is on its way into its memory any more.
+ *
+ * Failing. Whoever sees that an operation cannot succeed fails it here and tells ceil(2 log2 N)
+ * members (notes.c), who fail it and tell others: everybody has heard after log2 N steps, whatever
+ * they were waiting for, and no algorithm has to cope with a peer that gave up. A member that had
+ * left the operation with success by then cannot be told there; it declares the team broken, which
+ * is told in the same way, and every later operation of the team fails with the same text.
+ *
+ * A message for an operation that is over here with success has no receive: its sender had another
+ * one in mind. That is how it comes out when a rank was the root of two broadcasts where the others
+ * expected something else.
+ *
+ * Memory. An operation is the caller's from start to free; the runtime does not touch it after
+ * `over`. An inbox belongs to the table of inboxes; to an open operation, too, which frees it at
+ * its end.
+ */
+#include "collective.h"
+
+#include "clock.h"
+#include "collectives/operation.h"
+#include "collectives/table.h"
+#include "job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_MAX 512u
+
+static const char *const kind_names[GAS_COLL_KINDS] = {
+    "barrier",   "broadcast",      "gather", "scatter", "allgather", "alltoall", "reduce",
+    "allreduce", "reduce_scatter", "scan",   "exscan",  "share",     "split"};
+
+const char *gas_coll_kind_name(gas_coll_kind_t kind)
+{
+    return (unsigned)kind < GAS_COLL_KINDS ? kind_names[kind] : "an unknown operation";
+}
+
+void gas_colls_init(gas_job_t *job)
+{
+    job->colls.ready_end = &job->colls.ready;
+}
+
+void gas_colls_fini(gas_job_t *job)
+{
+    gas_inboxes_fini(job);
+}
+
+/* ---- the life of an operation; all under the conduit lock ---- */
+
+static void make_ready(gas_coll_t *coll)
+{
+    gas_colls_t *colls = &coll->team->job->colls;
+
+    coll->is_ready = true;
+    coll->next_ready = NULL;
+    *colls->ready_end = coll;
+    colls->ready_end = &coll->next_ready;
+    atomic_fetch_add(&colls->ready_count, 1);
+    if (!colls->polling)
+        gas_waiter_wake(&coll->team->job->progress.self);
+}
+
+static void finish(gas_coll_t *coll)
+{
+    gas_team_t *team = coll->team;
+    gas_job_t *job = team->job;
+    gas_coll_t **at = &team->open;
+    bool too_many = coll->status == GAS_OK && coll->inbox->count > 0;
+    int source = too_many ? gas_inbox_next(coll->inbox, NULL)->source : 0;
+
+    while (*at != coll)
+        at = &(*at)->next;
+    *at = coll->next;
+    gas_inbox_free(job, coll->inbox);
+    coll->inbox = NULL;
+    coll->is_over = true;
+    if (too_many) {
+        char text[TEXT_MAX];
+
+        snprintf(text, sizeof(text),
+                 "rank %d sent more than the %s (operation %u of the team) takes: do all ranks use "
+                 "the same version and settings of PyGAS?",
+                 source, gas_coll_kind_name(coll->args.kind), coll->number);
+        gas_coll_break_locked(team, GAS_ERR_MISMATCH, text, true);
+    }
+    if (coll->over != NULL)
+        coll->over(coll->over_arg);
+}
+
+/* Something of the operation is complete. */
+static void complete_one(gas_coll_t *coll)
+{
+    coll->since = gas_clock_now();
+    if (--coll->pending > 0)
+        return;
+    if (coll->status != GAS_OK || coll->is_last)
+        finish(coll);
+    else
+        make_ready(coll);
+}
+
+void gas_coll_fail_locked(gas_coll_t *coll, gas_status_t status, const char *text, bool tell)
+{
+    gas_team_t *team = coll->team;
+    gas_coll_recv_t *wanted = coll->wanted;
+
+    if (coll->is_over || coll->status != GAS_OK)
+        return;
+    coll->status = status;
+    coll->text = strdup(text);
+    if ((int32_t)(coll->number + 1 - team->failed_below) > 0)
+        team->failed_below = coll->number + 1;
+    gas_inbox_clear(team->job, coll->inbox);
+    if (tell && status != GAS_ERR_RANK_FAILED) /* of that, everybody hears from the boot */
+        gas_coll_tell_failed(team, coll->number, status, text);
+    coll->wanted = NULL;
+    coll->wanted_end = &coll->wanted;
+    if (coll->pending == 0 && !coll->is_ready) { /* cannot be: see complete_one() */
+        finish(coll);
+        return;
+    }
+    coll->pending++; /* not over before this is done with it */
+    while (wanted != NULL) {
+        gas_coll_recv_t *recv = wanted;
+
+        wanted = recv->next;
+        if (recv->ready != NULL)
+            recv->ready(recv);
+        else
+            coll->pending--;
+    }
+    if (coll->is_ready)
+        coll->pending--; /* whoever takes it out of the list sees that it has failed */
+    else
+        complete_one(coll);
+}
+
+void gas_coll_break_locked(gas_team_t *team, gas_status_t status, const char *text, bool tell)
+{
+    if (team->broken != NULL)
+        return;
+    team->broken = strdup(text);
+    team->broken_as = status;
+    if (team->broken == NULL)
+        team->broken = calloc(1, 1); /* and if even that fails, the next message tries again */
+    if (tell)
+        gas_coll_tell_broken(team, status, text);
+    for (gas_coll_t *coll = team->open, *next; coll != NULL; coll = next) {
+        next = coll->next;
+        gas_coll_fail_locked(coll, status, text, false);
+    }
+}
+
+/* ---- messages; all under the conduit lock ---- */
+
+/* The buffer of a receive has arrived. */
+static void landed(void *arg, gas_status_t status)
+{
+    gas_coll_recv_t *recv = arg;
+    gas_coll_t *coll = recv->coll;
+
+    gas_msg_free(coll->team->job, recv->msg);
+    recv->msg = NULL;
+    if (status != GAS_OK)
+        gas_coll_fail_locked(coll, status, "a part of it could not be transferred", true);
+    complete_one(coll);
+}
+
+/* Lands what came for a receive of an algorithm. */
+static void land(gas_coll_t *coll, gas_coll_recv_t *recv, gas_msg_t *msg)
+{
+    gas_job_t *job = coll->team->job;
+    bool is_bulk = msg->bulk_count == 1 && msg->data_length == 0;
+    size_t length = is_bulk ? msg->bulk[0].length : msg->data_length;
+
+    if ((!is_bulk && msg->bulk_count > 0) || length != recv->length) {
+        char text[TEXT_MAX];
+
+        snprintf(
+            text, sizeof(text),
+            "rank %d sent %zu bytes in a %s where %zu were expected: do all ranks use the same "
+            "settings?",
+            msg->source, length, gas_coll_kind_name(coll->args.kind), recv->length);
+        gas_msg_free(job, msg);
+        gas_coll_fail_locked(coll, GAS_ERR_MISMATCH, text, true);
+        complete_one(coll);
+        return;
+    }
+    if (is_bulk) {
+        gas_status_t status;
+
+        recv->msg = msg;
+        status = gas_msg_receive(job, msg, &recv->landing, landed, recv);
+        if (status != GAS_OK)
+            landed(recv, status);
+        return;
+    }
+    if (length > 0)
+        memcpy(recv->landing, msg->data, length);
+    gas_msg_free(job, msg);
+    complete_one(coll);
+}
+
+static void hand_over(gas_coll_t *coll, gas_coll_recv_t *recv, gas_msg_t *msg)
+{
+    coll->since = gas_clock_now();
+    if (recv->ready == NULL) {
+        land(coll, recv, msg);
+    } else {
+        recv->msg = msg;
+        recv->ready(recv);
+    }
+}
+
+static gas_coll_recv_t *take_wanted(gas_coll_t *coll, int source)
+{
+    for (gas_coll_recv_t **at = &coll->wanted; *at != NULL; at = &(*at)->next) {
+        gas_coll_recv_t *recv = *at;
+
+        if (recv->source != source)
+            continue;
+        *at = recv->next;
+        if (recv->next == NULL)
+            coll->wanted_end = at;
+        return recv;
+    }
+    return NULL;
+}
+
+/* False, and the operation fails, if the message is of another kind than this operation. */
+static bool agrees(gas_coll_t *coll, const gas_msg_t *msg)
+{
+    gas_coll_head_t head;
+    char text[TEXT_MAX];
+
+    memcpy(&head, msg->header, sizeof(head));
+    if (memcmp(&head.signature, &coll->signature, sizeof(head.signature)) == 0)
+        return true;
+    gas_coll_describe_mismatch(text, sizeof(text), coll->team, coll->number, msg->source,
+                               &head.signature, &coll->signature);
+    gas_coll_fail_locked(coll, GAS_ERR_MISMATCH, text, true);
+    return false;
+}
+
+/* A message for an operation that is over here. */
+static void arrived_late(gas_team_t *team, const gas_coll_head_t *head, int source)
+{
+    gas_coll_signature_t *mine = &team->recent[head->number % GAS_TEAM_RECENT];
+    char text[TEXT_MAX];
+
+    if (team->broken != NULL) {
+        gas_coll_tell_one_broken(team, source);
+        return;
+    }
+    if ((int32_t)(team->failed_below - head->number) > 0)
+        return;
+    if (team->begun - head->number > GAS_TEAM_RECENT)
+        snprintf(text, sizeof(text), "rank %d is in operation %u of the team, which is over here",
+                 source, head->number);
+    else
+        gas_coll_describe_mismatch(text, sizeof(text), team, head->number, source, &head->signature,
+                                   mine);
+    gas_coll_break_locked(team, GAS_ERR_MISMATCH, text, true);
+}
+
+void gas_coll_discard(gas_job_t *job, gas_msg_t *msg)
+{
+    gas_coll_head_t head;
+
+    if (job->discard != NULL && !atomic_load(&job->closed) && msg->header_length >= sizeof(head)) {
+        memcpy(&head, msg->header, sizeof(head));
+        if (head.signature.type == GAS_TYPE_OBJECT)
+            job->discard(job, msg);
+    }
+    gas_msg_free(job, msg);
+}
+
+/* Keeps a message for later; false if there is no memory, or no use for it. */
+static bool keep(gas_job_t *job, const gas_coll_head_t *head, gas_msg_t *msg)
+{
+    gas_inbox_t *inbox = gas_inbox_get(job, head->team, head->number);
+
+    return inbox != NULL && inbox->failure == NULL && gas_inbox_put(inbox, msg);
+}
+
+void gas_coll_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
+{
+    gas_coll_head_t head;
+    gas_inbox_t *inbox;
+    gas_coll_t *coll;
+    gas_team_t *team;
+
+    (void)arg;
+    if (msg->header_length < sizeof(head)) {
+        atomic_fetch_add(&job->dropped, 1);
+        gas_msg_free(job, msg);
+        return;
+    }
+    memcpy(&head, msg->header, sizeof(head));
+    inbox = gas_inbox_find(job, head.team, head.number);
+    coll = inbox != NULL ? inbox->coll : NULL;
+    team = gas_team_find(job, head.team);
+    if (coll != NULL) {
+        /* One that has failed may be gone: it is not touched after that. */
+        bool fits = coll->status == GAS_OK && agrees(coll, msg);
+        gas_coll_recv_t *recv = fits ? take_wanted(coll, msg->source) : NULL;
+
+        if (recv != NULL)
+            hand_over(coll, recv, msg);
+        else if (!fits || !keep(job, &head, msg))
+            gas_coll_discard(job, msg);
+    } else if (team != NULL && (team->broken != NULL || (int32_t)(team->begun - head.number) > 0)) {
+        arrived_late(team, &head, msg->source);
+        gas_coll_discard(job, msg);
+    } else if (!keep(job, &head, msg)) {
+        atomic_fetch_add(&job->dropped, 1);
+        gas_coll_discard(job, msg);
+    }
+}
+
+/* ---- what algorithms use ---- */
+
+void gas_coll_head(const gas_coll_t *coll, gas_coll_head_t *head)
+{
+    memset(head, 0, sizeof(*head));
+    head->team = coll->team->id;
+    head->number = coll->number;
+    head->signature = coll->signature;
+}
+
+static void sent(void *arg, gas_status_t status)
+{
+    gas_coll_t *coll = arg;
+
+    if (status != GAS_OK)
+        gas_coll_fail_locked(coll, status, "a part of it could not be sent", true);
+    complete_one(coll);
+}
+
+void gas_coll_send(gas_coll_t *coll, int peer, const void *from, size_t length)
+{
+    gas_team_t *team = coll->team;
+    gas_job_t *job = team->job;
+    gas_iov_t bulk = {from, length};
+    gas_coll_head_t head;
+    gas_am_t am = {.handler = GAS_HANDLER_COLL, .header = &head, .header_length = sizeof(head)};
+    gas_status_t status;
+
+    gas_coll_head(coll, &head);
+    if (length > job->config.inline_max) {
+        am.bulk = &bulk;
+        am.bulk_count = 1;
+    } else {
+        am.data = from;
+        am.data_length = length;
+    }
+    gas_job_lock(job);
+    if (coll->status == GAS_OK) {
+        coll->pending++;
+        status = gas_am_send(job, gas_team_to_world(team, peer), &am, sent, coll);
+        if (status != GAS_OK)
+            gas_coll_fail_locked(coll, status, gas_error_text(), true);
+        if (status != GAS_OK || am.bulk_count == 0)
+            complete_one(coll);
+    }
+    gas_job_unlock(job);
+}
+
+/* Takes the message if it is there, else leaves the receive in the list. */
+static void want(gas_coll_t *coll, gas_coll_recv_t *recv)
+{
+    gas_msg_t *msg = gas_inbox_take(coll->inbox, recv->source);
+
+    if (msg != NULL) {
+        hand_over(coll, recv, msg);
+        return;
+    }
+    recv->next = NULL;
+    *coll->wanted_end = recv;
+    coll->wanted_end = &recv->next;
+}
+
+void gas_coll_recv(gas_coll_t *coll, int peer, void *to, size_t length)
+{
+    gas_job_t *job = coll->team->job;
+    gas_coll_recv_t *recv = &coll->receives[coll->used++];
+
+    memset(recv, 0, sizeof(*recv));
+    recv->coll = coll;
+    recv->source = gas_team_to_world(coll->team, peer);
+    recv->landing = to;
+    recv->length = length;
+    gas_job_lock(job);
+    if (coll->status == GAS_OK) {
+        coll->pending++;
+        want(coll, recv);
+    }
+    gas_job_unlock(job);
+}
+
+bool gas_coll_alloc(gas_coll_t *coll, char **memory, size_t length)
+{
+    char text[TEXT_MAX];
+
+    free(*memory);
+    *memory = malloc(length > 0 ? length : 1);
+    if (*memory != NULL)
+        return true;
+    snprintf(text, sizeof(text), "rank %d has no memory for %zu bytes in a %s",
+             gas_job_rank(coll->team->job), length, gas_coll_kind_name(coll->args.kind));
+    gas_coll_fail(coll, GAS_ERR_NO_MEMORY, text);
+    return false;
+}
+
+gas_coll_next_t gas_coll_become(gas_coll_t *coll, gas_coll_round_fn run_round)
+{
+    memset(coll->state, 0, sizeof(coll->state));
+    coll->run_round = run_round;
+    coll->round = UINT32_MAX; /* counted up before the round */
+    return GAS_COLL_MORE;
+}
+
+/* Runs rounds until one has to wait, beginning with coll->round. `pending` is 1. */
+static void run_rounds(gas_coll_t *coll)
+{
+    gas_job_t *job = coll->team->job;
+    bool again;
+
+    do {
+        gas_coll_next_t next;
+
+        coll->used = 0;
+        next = coll->run_round(coll);
+        gas_job_lock(job);
+        if (next == GAS_COLL_DONE)
+            coll->is_last = true;
+        again = coll->pending == 1 && coll->status == GAS_OK && !coll->is_last;
+        if (again)
+            coll->round++;
+        else
+            complete_one(coll);
+        gas_job_unlock(job);
+    } while (again);
+}
+
+void gas_coll_run(gas_job_t *job)
+{
+    gas_colls_t *colls = &job->colls;
+
+    while (atomic_load(&colls->ready_count) > 0) {
+        gas_coll_t *coll;
+
+        gas_job_lock(job);
+        coll = colls->ready;
+        if (coll != NULL) {
+            colls->ready = coll->next_ready;
+            if (colls->ready == NULL)
+                colls->ready_end = &colls->ready;
+            atomic_fetch_sub(&colls->ready_count, 1);
+            coll->is_ready = false;
+            coll->pending = 1;
+            coll->round++;
+            if (coll->status != GAS_OK) {
+                complete_one(coll);
+                coll = NULL;
+            }
+        }
+        gas_job_unlock(job);
+        if (coll != NULL)
+            run_rounds(coll);
+    }
+}
+
+/* ---- begin and end ---- */
+
+static gas_coll_t *create(gas_team_t *team, const gas_coll_args_t *args)
+{
+    gas_coll_t *coll = calloc(1, sizeof(*coll));
+
+    if (coll == NULL) {
+        gas_error(GAS_ERR_NO_MEMORY, "no memory for a collective operation");
+        return NULL;
+    }
+    coll->team = team;
+    coll->args = *args;
+    coll->rank = team->rank;
+    coll->size = team->size;
+    coll->unit = gas_type_size(args->type);
+    coll->bytes = args->count * coll->unit;
+    coll->wanted_end = &coll->wanted;
+    coll->signature = (gas_coll_signature_t){
+        .kind = (uint8_t)args->kind,
+        .algorithm = (uint8_t)args->algorithm,
+        .op = (uint8_t)args->op,
+        .type = (uint8_t)args->type,
+        .root = (uint32_t)args->root,
+        .count = args->count,
+        .shape = args->shape,
+        .extra = args->extra,
+    };
+    return coll;
+}
+
+/* What came before the operation was begun here. */
+static void look_at_early(gas_coll_t *coll)
+{
+    gas_inbox_t *inbox = coll->inbox;
+    gas_msg_t *msg = NULL;
+
+    if (inbox->failure != NULL) {
+        gas_coll_fail_locked(coll, inbox->failed, inbox->failure, !inbox->told);
+        return;
+    }
+    while ((msg = gas_inbox_next(inbox, msg)) != NULL)
+        if (!agrees(coll, msg))
+            return;
+}
+
+/* Gives the operation its number. With `pending` 1. `refusal`, if not NULL, says why it fails at
+ * once.
+ */
+static gas_status_t begin(gas_coll_t *coll, const char *refusal)
+{
+    gas_team_t *team = coll->team;
+    gas_job_t *job = team->job;
+    gas_status_t status = GAS_OK;
+
+    gas_job_lock(job);
+    if (team->broken != NULL) {
+        status = gas_error(team->broken_as, "%s", team->broken);
+        goto out;
+    }
+    coll->inbox = gas_inbox_get(job, team->id, team->begun);
+    if (coll->inbox == NULL) {
+        status = gas_error(GAS_ERR_NO_MEMORY, "no memory for a collective operation");
+        goto out;
+    }
+    coll->inbox->coll = coll;
+    coll->number = team->begun++;
+    team->recent[coll->number % GAS_TEAM_RECENT] = coll->signature;
+    coll->next = team->open;
+    team->open = coll;
+    coll->pending = 1;
+    coll->since = gas_clock_now();
+    if (refusal != NULL)
+        gas_coll_fail_locked(coll, GAS_ERR_MISMATCH, refusal, true);
+    else
+        look_at_early(coll);
+out:
+    gas_job_unlock(job);
+    return status;
+}
+
+bool gas_coll_meets_first(const gas_coll_t *coll)
+{
+    switch (coll->args.kind) {
+    case GAS_COLL_BROADCAST:
+    case GAS_COLL_GATHER:
+    case GAS_COLL_SCATTER:
+    case GAS_COLL_REDUCE:
+    case GAS_COLL_SCAN:
+    case GAS_COLL_EXSCAN:
+    case GAS_COLL_SHARE:
+        return coll->number % GAS_COLL_AHEAD_MAX == GAS_COLL_AHEAD_MAX - 1;
+    default: /* everybody hears from everybody */
+        return false;
+    }
+}
+
+/* An algorithm: the barrier, then what was to be done. */
+static gas_coll_next_t meet(gas_coll_t *coll)
+{
+    if (gas_barrier_dissemination(coll) == GAS_COLL_MORE)
+        return GAS_COLL_MORE;
+    return gas_coll_become(coll, coll->after_meeting);
+}
+
+static gas_status_t check_args(const gas_team_t *team, const gas_coll_args_t *args)
+{
+    if (args->root < 0 || args->root >= team->size)
+        return gas_error(GAS_ERR_INVALID, "there is no rank %d in a team of %d", args->root,
+                         team->size);
+    if ((unsigned)args->kind >= GAS_COLL_KINDS || (unsigned)args->type >= GAS_TYPE_COUNT)
+        return gas_error(GAS_ERR_INVALID, "there is no such collective operation");
+    if (args->count > SIZE_MAX / 2 / (uint64_t)team->size / gas_type_size(args->type))
+        return gas_error(GAS_ERR_INVALID, "%llu elements on each rank are too many",
+                         (unsigned long long)args->count);
+    return GAS_OK;
+}
+
+gas_status_t gas_coll_start(gas_team_t *team, const gas_coll_args_t *args, gas_coll_over_fn over,
+                            void *arg, gas_coll_t **out)
+{
+    const gas_algorithm_t *algorithm;
+    gas_coll_args_t chosen = *args;
+    gas_status_t status = check_args(team, args);
+    gas_coll_t *coll;
+
+    if (status == GAS_OK)
+        status = gas_algorithm_choose(team, args, &chosen.algorithm);
+    if (status != GAS_OK)
+        return status;
+    algorithm = gas_algorithm_get(args->kind, (size_t)chosen.algorithm);
+    coll = create(team, &chosen);
+    if (coll == NULL)
+        return GAS_ERR_NO_MEMORY;
+    coll->run_round = algorithm->run_round;
+    coll->over = over;
+    coll->over_arg = arg;
+    /* Before it can be over: `over` may look for it. */
+    *out = coll;
+    status = begin(coll, NULL);
+    if (status != GAS_OK) {
+        free(coll);
+        return status;
+    }
+    if (gas_coll_meets_first(coll)) {
+        coll->after_meeting = coll->run_round;
+        coll->run_round = meet;
+    }
+    run_rounds(coll);
+    return GAS_OK;
+}
+
+gas_status_t gas_coll_open(gas_team_t *team, const gas_coll_args_t *args, gas_coll_t **out)
+{
+    gas_status_t status = check_args(team, args);
+    gas_coll_t *coll;
+
+    if (status != GAS_OK)
+        return status;
+    coll = create(team, args);
+    if (coll == NULL)
+        return GAS_ERR_NO_MEMORY;
+    coll->is_exchange = true;
+    coll->is_last = true;
+    status = begin(coll, NULL);
+    if (status != GAS_OK) {
+        free(coll);
+        return status;
+    }
+    *out = coll;
+    return GAS_OK;
+}
+
+gas_status_t gas_coll_refuse(gas_team_t *team, const gas_coll_args_t *args, const char *why)
+{
+    gas_status_t status = check_args(team, args);
+    gas_coll_t *coll;
+
+    if (status != GAS_OK)
+        return status;
+    coll = create(team, args);
+    if (coll == NULL)
+        return GAS_ERR_NO_MEMORY;
+    coll->is_exchange = true;
+    coll->is_last = true;
+    status = begin(coll, why);
+    if (status == GAS_OK)
+        gas_coll_close(coll);
+    gas_coll_free(coll);
+    return status;
+}
+
+void gas_coll_take(gas_coll_t *coll, gas_coll_recv_t *recv, int source)
+{
+    gas_job_t *job = coll->team->job;
+
+    recv->next = NULL;
+    recv->coll = coll;
+    recv->source = gas_team_to_world(coll->team, source);
+    recv->msg = NULL;
+    gas_job_lock(job);
+    coll->since = gas_clock_now();
+    if (coll->status != GAS_OK)
+        recv->ready(recv);
+    else
+        want(coll, recv);
+    gas_job_unlock(job);
+}
+
+void gas_coll_close(gas_coll_t *coll)
+{
+    gas_job_t *job = coll->team->job;
+
+    gas_job_lock(job);
+    complete_one(coll);
+    gas_job_unlock(job);
+}
+
+void gas_coll_fail(gas_coll_t *coll, gas_status_t status, const char *text)
+{
+    gas_job_t *job = coll->team->job;
+
+    gas_job_lock(job);
+    gas_coll_fail_locked(coll, status, text, true);
+    gas_job_unlock(job);
+}
+
+gas_status_t gas_coll_status(const gas_coll_t *coll)
+{
+    return coll->status;
+}
+
+const char *gas_coll_text(const gas_coll_t *coll)
+{
+    if (coll->status == GAS_OK)
+        return "";
+    return coll->text != NULL ? coll->text : gas_status_name(coll->status);
+}
+
+void gas_coll_free(gas_coll_t *coll)
+{
+    free(coll->scratch);
+    free(coll->second);
+    free(coll->whole);
+    free(coll->text);
+    free(coll);
+}
+
+/* ---- the end of others ---- */
+
+void gas_coll_lose_rank(gas_job_t *job, int rank, gas_status_t status, const char *text)
+{
+    gas_job_lock(job);
+    for (unsigned i = 0; i < GAS_TEAM_BUCKETS; i++)
+        for (gas_team_t *team = job->teams.buckets[i]; team != NULL; team = team->next)
+            if (gas_team_from_world(team, rank) >= 0)
+                gas_coll_break_locked(team, status, text, false);
+    gas_job_unlock(job);
+}
+
+void gas_coll_lose_all(gas_job_t *job, gas_status_t status, const char *text)
+{
+    gas_coll_lose_rank(job, gas_job_rank(job), status, text);
+}
