@@ -11,7 +11,6 @@ import argparse
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -81,7 +80,7 @@ def burst(target: Target) -> None:
 
 def _pygas_round(count: int) -> dict[str, float]:
     command = [sys.executable, "-m", "pygas", "run", "-n", "2", "-m", __spec__.name, str(count)]
-    return _run(command)
+    return timing.run(command)
 
 
 def _mpi_round(count: int) -> dict[str, float]:
@@ -89,18 +88,11 @@ def _mpi_round(count: int) -> dict[str, float]:
     if os.geteuid() == 0:
         command.append("--allow-run-as-root")
     module = "pygas.bench.peers.mpi4py_call"
-    return _run([*command, sys.executable, "-m", module, str(count)])
+    return timing.run([*command, sys.executable, "-m", module, str(count)])
 
 
 def _rpyc_round(count: int) -> dict[str, float]:
-    return _run([sys.executable, "-m", "pygas.bench.peers.rpyc_call", str(count)])
-
-
-def _run(command: list[str]) -> dict[str, float]:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode != 0:
-        print(f"{' '.join(command)} failed:\n{done.stderr}", file=sys.stderr)
-    return timing.parse(done.stdout)
+    return timing.run([sys.executable, "-m", "pygas.bench.peers.rpyc_call", str(count)])
 
 
 def main(args: argparse.Namespace) -> int:

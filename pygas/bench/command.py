@@ -25,6 +25,11 @@ BENCHMARKS = (
         "pygas.bench.remote_read",
     ),
     Benchmark(
+        "collectives",
+        "collective operations: the table of algorithms, and mpi4py's",
+        "pygas.bench.collectives",
+    ),
+    Benchmark(
         "paper", "the paper's evaluation, as a report with plots", "pygas.bench.paper.command"
     ),
     Benchmark("codec", "copying values, against pickle", "pygas.bench.codec"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -53,6 +54,14 @@ def parse(output: str) -> dict[str, float]:
             medians: dict[str, float] = json.loads(line[len(MARK) :])
             return medians
     return {}
+
+
+def run(command: list[str]) -> dict[str, float]:
+    """Run a program that measures; return what it emitted, nothing if it failed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        print(f"{' '.join(command)} failed:\n{done.stderr}", file=sys.stderr)
+    return parse(done.stdout)
 
 
 def medians_of(rounds: Iterable[dict[str, float]]) -> dict[str, float]:
