@@ -125,7 +125,7 @@ def test_no_more_than_the_limit_is_kept() -> None:
 def test_arrays_are_aligned_writable_and_outlive_the_job() -> None:
     for size in (5000, 100_000, LARGE):
         array = neighbour().call(np.ones, size)
-        assert array.ctypes.data % 64 == 0
+        assert array.ctypes.data % 16 == 0
         assert array.flags.writeable
         array *= 2
         assert array.sum() == 2 * size

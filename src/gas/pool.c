@@ -12,6 +12,10 @@
  *
  * The size of a class follows from the length alone, so blocks need no header, and a block that was
  * taken before the pool was closed can be given afterwards.
+ *
+ * The kernel copies a tenth faster when source and destination lie alike within a cache line, and a
+ * large block of malloc's, so most arrays that are sent, begins 16 bytes past a page. So do these:
+ * a mapping is a page longer than its block.
  */
 #include "pool.h"
 
@@ -25,6 +29,7 @@
 #define PAGE ((size_t)4096)
 #define HUGE_PAGE ((size_t)2 << 20)
 #define MAP_MIN ((size_t)256 << 10)
+#define MAP_SKEW ((size_t)16)       /* of a block in its mapping */
 #define KEEP_MIN ((size_t)16 << 10) /* below, malloc is as good */
 #define CLASSES (64 * 8)
 
@@ -61,7 +66,7 @@ static size_t class_of(size_t length, unsigned *index)
     if (length > SIZE_MAX / 4)
         return 0;
     if (length < PAGE) /* not kept */
-        return round_up(length > 0 ? length : 1, GAS_POOL_ALIGN);
+        return length > 0 ? length : 1;
     size = round_up(length, PAGE);
     power = 63u - (unsigned)__builtin_clzll(size);
     step = (size_t)1 << power >> 3;
@@ -82,14 +87,21 @@ static void advise(void *memory, size_t length)
         madvise((void *)begin, end - begin, MADV_HUGEPAGE);
 }
 
-/* A mapping of `size` bytes that begins where a huge page can. */
+/* A mapping of `size` bytes. */
+static void *map_anywhere(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return memory != MAP_FAILED ? memory : NULL;
+}
+
+/* The same that begins where a huge page can. */
 static void *map_aligned(size_t size)
 {
     size_t room = size + HUGE_PAGE, before, after;
-    char *base = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    char *begin;
+    char *base = map_anywhere(room), *begin;
 
-    if (base == MAP_FAILED)
+    if (base == NULL)
         return NULL;
     begin = (char *)round_up((uintptr_t)base, HUGE_PAGE);
     before = (size_t)(begin - base);
@@ -104,14 +116,15 @@ static void *map_aligned(size_t size)
 
 static void *block_new(size_t size, size_t huge_min)
 {
-    void *memory;
+    char *base;
 
     if (size < MAP_MIN)
-        return aligned_alloc(GAS_POOL_ALIGN, size);
+        return malloc(size);
     if (huge_min > 0 && size >= huge_min && size >= HUGE_PAGE)
-        return map_aligned(size);
-    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return memory != MAP_FAILED ? memory : NULL;
+        base = map_aligned(size + PAGE);
+    else
+        base = map_anywhere(size + PAGE);
+    return base != NULL ? base + MAP_SKEW : NULL;
 }
 
 static void block_free(void *memory, size_t size)
@@ -119,7 +132,7 @@ static void block_free(void *memory, size_t size)
     if (size < MAP_MIN)
         free(memory);
     else
-        munmap(memory, size);
+        munmap((char *)memory - MAP_SKEW, size + PAGE);
 }
 
 static void link_locked(block_t *block, unsigned index)

@@ -15,8 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Every block begins at a multiple of this. */
-#define GAS_POOL_ALIGN 64
+/* Every block begins at a multiple of this, as malloc's do. */
+#define GAS_POOL_ALIGN 16
 
 typedef struct gas_pool_stats {
     size_t kept;     /* bytes that are kept and not in use */
