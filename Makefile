@@ -12,6 +12,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+BUILD_FLAGS ?=
 C_SOURCES = $(shell git ls-files 'src/*.c' 'src/*.h')
 PACKAGE_SOURCES = $(C_SOURCES) $(shell git ls-files pygas '*meson.build' tools) \
 	meson.options pyproject.toml
@@ -38,19 +39,19 @@ $(BIN)/python:
 
 # Each of these is the one before it and more.
 $(VENV)/.installed: $(BIN)/python $(PACKAGE_SOURCES)
-	$(BIN)/python -m pip install .
+	$(BIN)/python -m pip install $(BUILD_FLAGS) .
 	touch $@
 
 $(VENV)/.installed-test: $(BIN)/python $(PACKAGE_SOURCES)
-	$(BIN)/python -m pip install '.[test]'
+	$(BIN)/python -m pip install $(BUILD_FLAGS) '.[test]'
 	touch $(VENV)/.installed $@
 
 $(VENV)/.installed-dev: $(BIN)/python $(PACKAGE_SOURCES)
-	$(BIN)/python -m pip install '.[test,dev]' meson ninja
+	$(BIN)/python -m pip install $(BUILD_FLAGS) '.[test,dev]' meson ninja
 	touch $(VENV)/.installed $(VENV)/.installed-test $@
 
 $(VENV)/.installed-evaluation: $(BIN)/python $(PACKAGE_SOURCES)
-	$(BIN)/python -m pip install '.[evaluation]'
+	$(BIN)/python -m pip install $(BUILD_FLAGS) '.[evaluation]'
 	touch $(VENV)/.installed $@
 
 test-c: $(VENV)/.installed-dev

@@ -10,7 +10,8 @@ venv=.venv-asan
 # No isolation flags: the build takes UCX from where the ordinary installation takes it.
 $venv/bin/python -m pip install -q '.[test]' \
     -Csetup-args=-Db_sanitize=address,undefined -Csetup-args=-Db_lundef=false \
-    -Csetup-args=-Dbuildtype=debugoptimized
+    -Csetup-args=-Dbuildtype=debugoptimized -Csetup-args=-Dwerror=true
 LD_PRELOAD="$(cc -print-file-name=libasan.so) $(cc -print-file-name=libubsan.so)" \
 ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1 \
-    $venv/bin/python -m pytest tests/test_codec.py tests/test_payload.py tests/test_proxy.py tests/test_errors.py
+    $venv/bin/python -m pytest tests/test_codec.py tests/test_payload.py tests/test_prefetch.py \
+    tests/test_proxy.py tests/test_errors.py

@@ -18,6 +18,7 @@
 #include "failure.h"
 #include "future.h"
 #include "giveback.h"
+#include "prefetch.h"
 #include "request.h"
 #include "wait.h"
 
@@ -123,9 +124,11 @@ void pg_call_unref(pg_call_t *call)
     if (atomic_fetch_sub(&call->references, 1) > 1)
         return;
     if (call->reply != NULL && atomic_load(&pg.phase) == PG_RUNNING) {
-        pg_payload_refuse(call->reply, &call->head.wire);
+        if (call->prefetch == NULL || pg_prefetch_claim(call->prefetch))
+            pg_payload_refuse(call->reply, &call->head.wire);
         gas_msg_free(pg.job, call->reply);
     }
+    pg_prefetch_free(call->prefetch);
     free(call);
 }
 
@@ -191,6 +194,8 @@ void pg_call_abandon(pg_call_t *call)
 {
     if (atomic_load(&pg.phase) == PG_FORKED)
         return; /* the table is the parent's, and so is what it refers to */
+    if (pg_completion_is_done(&call->arrived) && call->prefetch != NULL)
+        pg_prefetch_claim(call->prefetch);
     call->work.run = abandoned_run;
     /* Freeing buffers takes the conduit lock, which may be held for long: also not here. */
     if (!pg_completion_leave(&call->arrived, &call->work) && call->reply != NULL &&
@@ -210,6 +215,7 @@ void pg_call_abandon(pg_call_t *call)
 static void arrive(gas_job_t *job, pg_call_t *call)
 {
     bool failed = call->orphaned || call->head.outcome == PG_OUTCOME_ERROR;
+    pg_prefetch_t *prefetch = NULL;
     gas_work_t *notice;
 
     if (!call->shared) {
@@ -217,7 +223,15 @@ static void arrive(gas_job_t *job, pg_call_t *call)
         pg_call_unref(call);
         return;
     }
+    if (call->reply != NULL && call->reply->bulk_count > 0)
+        call->prefetch = prefetch = pg_prefetch_new(call);
+    if (prefetch != NULL)
+        atomic_fetch_add(&call->references, 1);
     notice = pg_completion_finish(&call->arrived, failed);
+    if (prefetch != NULL && notice == NULL)
+        pg_prefetch_queue(prefetch);
+    else if (prefetch != NULL) /* the notice fetches, or nobody does */
+        pg_call_unref(call);
     if (notice != NULL && (is_news(call) || notice->run != abandoned_run))
         gas_work_push(job, notice);
     else
@@ -400,7 +414,10 @@ PyObject *pg_call_result(pg_call_t *call, pg_outcome_t *outcome)
     call->reply = NULL;
     if (outcome != NULL)
         *outcome = call->head.outcome;
-    value = pg_payload_receive(msg, &call->head.wire);
+    if (call->prefetch == NULL || pg_prefetch_claim(call->prefetch))
+        value = pg_payload_receive(msg, &call->head.wire);
+    else
+        value = pg_prefetch_result(call->prefetch);
     gas_msg_free(pg.job, msg);
     if (value != NULL && call->head.outcome == PG_OUTCOME_CANCELLED) {
         Py_CLEAR(value);

@@ -25,10 +25,11 @@ typedef struct pg_call {
                            * failed, or the job is over */
     bool orphaned;        /* the owner has failed */
     /* Of shared calls: */
-    pg_completion_t arrived;  /* the reply is there; failed: with an exception */
-    pg_completion_t refused;  /* its owner has said that it is too late to cancel it */
-    atomic_bool cancel_asked; /* it has been asked to */
-    gas_work_t work;          /* the notice of `arrived` */
+    pg_completion_t arrived;      /* the reply is there; failed: with an exception */
+    pg_completion_t refused;      /* its owner has said that it is too late to cancel it */
+    atomic_bool cancel_asked;     /* it has been asked to */
+    gas_work_t work;              /* the notice of `arrived` */
+    struct pg_prefetch *prefetch; /* of the reply's buffers; NULL: none */
     void (*notify)(void *arg);
     void *notify_arg;
 } pg_call_t;

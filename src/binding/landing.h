@@ -21,7 +21,7 @@ pg_land_t pg_land_of(PyObject *object);
 PyTypeObject *pg_landing_type_create(PyObject *module);
 
 /* An object to receive `length` bytes into, which nobody else refers to yet, with anything in it;
- * or NULL with an exception. The memory of a Landing is aligned to 64. */
+ * or NULL with an exception. The memory of a Landing is aligned to GAS_POOL_ALIGN. */
 PyObject *pg_landing_new(pg_land_t land, size_t length);
 
 /* Where to receive: the memory of what pg_landing_new() returned. */

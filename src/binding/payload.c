@@ -1,15 +1,12 @@
 #include "payload.h"
 
 #include "failure.h"
+#include "fetch.h"
 #include "landing.h"
-#include "wait.h"
 
 #include <stddef.h>
 
 #include <limits.h>
-
-/* What is copied without letting go of the interpreter: a few microseconds' worth. */
-#define COPY_ATTACHED_MAX 65536u
 
 /* A payload whose buffers are on their way. Comes back as work, since only an attached thread may
  * let go of Python objects. */
@@ -20,7 +17,7 @@ typedef struct held {
     void *arg;
 } held_t;
 
-static pg_payload_t *payload_create(pg_kind_t kind)
+pg_payload_t *pg_payload_create(pg_kind_t kind)
 {
     pg_payload_t *payload = PyMem_Malloc(sizeof(*payload));
 
@@ -52,8 +49,7 @@ void pg_payload_unref(pg_payload_t *payload)
     PyMem_Free(payload);
 }
 
-/* Makes `stream` the payload's; takes it over, also on failure. */
-static int set_stream(pg_payload_t *payload, PyObject *stream)
+int pg_payload_set_stream(pg_payload_t *payload, PyObject *stream)
 {
     payload->stream = stream;
     payload->changeable = !PyBytes_CheckExact(stream);
@@ -69,7 +65,7 @@ static int encode_into(pg_payload_t *payload, PyObject *object)
 
     if (PyBytes_CheckExact(object) || PyByteArray_CheckExact(object)) {
         payload->kind = PyBytes_CheckExact(object) ? PG_KIND_BYTES : PG_KIND_BYTEARRAY;
-        return set_stream(payload, Py_NewRef(object));
+        return pg_payload_set_stream(payload, Py_NewRef(object));
     }
     payload->kind = PG_KIND_CODEC;
     encoding->room = payload->room;
@@ -86,7 +82,7 @@ static int encode_into(pg_payload_t *payload, PyObject *object)
 
 pg_payload_t *pg_payload_encode(PyObject *object)
 {
-    pg_payload_t *payload = payload_create(PG_KIND_NONE);
+    pg_payload_t *payload = pg_payload_create(PG_KIND_NONE);
 
     int failed;
 
@@ -332,223 +328,26 @@ int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, co
                                 sent != NULL ? set_event : NULL, sent);
 }
 
-typedef struct fetch {
-    gas_event_t event;
-    gas_status_t status;
-} fetch_t;
-
-/* A handler: not attached. */
-static void landed(void *arg, gas_status_t status)
+PyObject *pg_payload_decode_fetched(pg_payload_t *payload)
 {
-    fetch_t *fetch = arg;
-
-    fetch->status = status;
-    gas_event_set(&fetch->event);
-}
-
-/* Fetches the bulk buffers of `msg` into `memory`, of landing_memory(). */
-static int fetch_bulk(gas_msg_t *msg, PyObject *memory)
-{
-    fetch_t fetch = {GAS_EVENT_INIT, GAS_OK};
-    gas_waiting_t waiting;
-    void **at = calloc(msg->bulk_count, sizeof(*at));
-    uint64_t total = 0;
-    gas_status_t status;
-
-    if (at == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (uint32_t i = 0; i < msg->bulk_count; i++) {
-        PyObject *object = PyList_GET_ITEM(memory, i);
-
-        total += msg->bulk[i].length;
-        at[i] = pg_landing_address(object);
-    }
-    if (total <= COPY_ATTACHED_MAX) {
-        status = gas_msg_copy(pg.job, msg, at);
-    } else {
-        Py_BEGIN_ALLOW_THREADS status = gas_msg_copy(pg.job, msg, at);
-        Py_END_ALLOW_THREADS
-    }
-    if (status == GAS_ERR_UNSUPPORTED) {
-        Py_BEGIN_ALLOW_THREADS status = gas_msg_receive(pg.job, msg, at, landed, &fetch);
-        Py_END_ALLOW_THREADS if (status == GAS_OK)
-        {
-            gas_waiting_begin(&waiting, "a large object", msg->source);
-            pg_wait_landing(&fetch.event);
-            gas_waiting_end(pg.job, &waiting);
-            status = fetch.status;
-            if (status != GAS_OK) /* noted by the thread that polled */
-                gas_error(status, "a buffer of rank %d could not be received: %s", msg->source,
-                          gas_status_name(status));
-        }
-    }
-    free(at);
-    if (status == GAS_OK)
-        return 0;
-    pg_raise_transfer(msg->source, status);
-    return -1;
-}
-
-/* A list of memory for the bulk buffers of `msg`. NULL with an exception. */
-static PyObject *landing_memory(const gas_msg_t *msg, const pg_wire_t *wire, size_t stream)
-{
-    uint32_t first = wire->stream_is_bulk;                /* out-of-band buffer */
-    const char *lands = (const char *)msg->data + stream; /* behind it */
-    PyObject *memory = PyList_New((Py_ssize_t)msg->bulk_count);
-
-    for (uint32_t i = 0; memory != NULL && i < msg->bulk_count; i++) {
-        PyObject *object;
-        pg_land_t land;
-
-        if (i < first)
-            land = wire->kind == PG_KIND_BYTEARRAY ? PG_LAND_BYTEARRAY : PG_LAND_BYTES;
-        else
-            land = (pg_land_t)lands[i - first];
-        object = pg_landing_new(land, msg->bulk[i].length);
-        if (object != NULL)
-            PyList_SET_ITEM(memory, i, object);
-        else
-            Py_CLEAR(memory);
-    }
-    return memory;
-}
-
-/* The message's table of references, at the end of its data. False if it is malformed. */
-static bool find_table(const gas_msg_t *msg, const pg_wire_t *wire, pg_reference_table_t *table)
-{
-    if (wire->has_references)
-        return pg_reference_table_find(table, msg->data, msg->data_length);
-    *table = (pg_reference_table_t){0};
-    return true;
-}
-
-/* True if the layout is one that pg_payload_send() makes: *table, and the *length of the stream
- * before it. */
-static bool is_sound(const gas_msg_t *msg, const pg_wire_t *wire, pg_reference_table_t *table,
-                     size_t *length)
-{
-    if (!find_table(msg, wire, table))
-        return false;
-    *length = msg->data_length - table->size;
-    if (wire->kind >= PG_KIND_COUNT || wire->stream_is_bulk > (msg->bulk_count > 0) ||
-        *length < msg->bulk_count - wire->stream_is_bulk)
-        return false;
-    *length -= msg->bulk_count - wire->stream_is_bulk;
-    return wire->kind == PG_KIND_CODEC ||
-           msg->bulk_count == (wire->kind == PG_KIND_NONE ? 0 : wire->stream_is_bulk);
-}
-
-/* The stream of a message that has it in its data. */
-static int fetch_inline(pg_payload_t *payload, const gas_msg_t *msg, size_t length)
-{
-    PyObject *stream;
-
-    if (payload->kind == PG_KIND_CODEC && length <= sizeof(payload->room)) {
-        memcpy(payload->room, msg->data, length);
-        payload->bytes.buf = payload->room;
-        payload->bytes.len = (Py_ssize_t)length;
-        return 0;
-    }
-    stream = PyBytes_FromStringAndSize(msg->data, (Py_ssize_t)length);
-    return stream != NULL ? set_stream(payload, stream) : -1;
-}
-
-/* Makes what was fetched into `memory` the payload's. */
-static int adopt(pg_payload_t *payload, PyObject *memory, bool stream_is_bulk)
-{
-    pg_encoding_t *encoding = &payload->encoding;
-    Py_ssize_t count = PyList_GET_SIZE(memory) - stream_is_bulk;
-
-    if (stream_is_bulk && set_stream(payload, Py_NewRef(PyList_GET_ITEM(memory, 0))) < 0)
-        return -1;
-    if (count == 0)
-        return 0;
-    encoding->views = PyMem_Calloc((size_t)count, sizeof(*encoding->views));
-    if (encoding->views == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (PyObject_GetBuffer(PyList_GET_ITEM(memory, i + stream_is_bulk), &encoding->views[i],
-                               PyBUF_SIMPLE) < 0)
-            return -1;
-        encoding->count = i + 1;
-        payload->changeable |= !PyBytes_CheckExact(encoding->views[i].obj);
-    }
-    return 0;
-}
-
-/* Fetches stream and buffers. */
-static int fetch_stream(pg_payload_t *payload, gas_msg_t *msg, const pg_wire_t *wire, size_t length)
-{
-    PyObject *memory = NULL;
-    int outcome = 0;
-
-    if (!wire->stream_is_bulk)
-        outcome = fetch_inline(payload, msg, length);
-    if (outcome == 0 && msg->bulk_count > 0) {
-        memory = landing_memory(msg, wire, length);
-        outcome = memory == NULL || fetch_bulk(msg, memory) < 0 ||
-                          adopt(payload, memory, wire->stream_is_bulk) < 0
-                      ? -1
-                      : 0;
-    }
-    Py_XDECREF(memory);
-    return outcome;
-}
-
-pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire)
-{
-    pg_reference_table_t table;
-    pg_payload_t *payload;
-    size_t length;
-    int failed;
-
-    if (!is_sound(msg, wire, &table, &length)) {
-        pg_payload_refuse(msg, wire);
-        pg_malformed("its buffers do not fit its kind");
-        return NULL;
-    }
-    payload = payload_create((pg_kind_t)wire->kind);
-    if (payload == NULL) {
-        pg_payload_refuse(msg, wire);
-        return NULL;
-    }
-    failed = pg_references_read(&payload->shared, &table) < 0;
-    if (!failed && wire->kind != PG_KIND_NONE)
-        failed = fetch_stream(payload, msg, wire, length) < 0;
-    if (!failed)
-        return payload;
-    pg_payload_unref(payload);
-    return NULL;
-}
-
-void pg_payload_refuse(const gas_msg_t *msg, const pg_wire_t *wire)
-{
-    pg_reference_table_t table;
-
-    if (wire->has_references && find_table(msg, wire, &table))
-        pg_references_refuse(&table);
-}
-
-PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire)
-{
-    pg_payload_t *payload;
     PyObject *object;
 
-    if (!wire->has_references && wire->kind == PG_KIND_NONE && msg->bulk_count == 0)
-        Py_RETURN_NONE;
-    if (!wire->has_references && wire->kind == PG_KIND_CODEC && msg->bulk_count == 0)
-        return pg_codec_decode(msg->data, msg->data_length, &(pg_beside_t){.count = 0});
-    payload = pg_payload_fetch(msg, wire);
-    if (payload == NULL)
-        return NULL;
     if (payload->kind == PG_KIND_BYTEARRAY && PyByteArray_CheckExact(payload->stream))
         object = Py_NewRef(payload->stream); /* it landed in the object itself */
     else
         object = decode_with(payload, payload->encoding.views, true);
     pg_payload_unref(payload);
     return object;
+}
+
+PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire)
+{
+    pg_payload_t *payload;
+
+    if (!wire->has_references && wire->kind == PG_KIND_NONE && msg->bulk_count == 0)
+        Py_RETURN_NONE;
+    if (!wire->has_references && wire->kind == PG_KIND_CODEC && msg->bulk_count == 0)
+        return pg_codec_decode(msg->data, msg->data_length, &(pg_beside_t){.count = 0});
+    payload = pg_payload_fetch(msg, wire);
+    return payload != NULL ? pg_payload_decode_fetched(payload) : NULL;
 }

@@ -71,8 +71,12 @@ int pg_payload_send_then(pg_payload_t *payload, int destination, uint16_t handle
                          size_t head_length, gas_done_fn sent, void *arg);
 
 /* Fetches the payload of `msg`, waiting for its buffers. A new payload, or NULL with an exception.
- * `msg` stays the caller's. */
+ * `msg` stays the caller's. In pieces: fetch.h. */
 pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire);
+
+/* Decodes one that was fetched, whose buffers become the object's. Takes over the reference. A new
+ * reference, or NULL with an exception. */
+PyObject *pg_payload_decode_fetched(pg_payload_t *payload);
 
 /* Fetch and decode in one. A new reference, or NULL with an exception. */
 PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire);
@@ -80,6 +84,12 @@ PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire);
 /* Instead of fetching: the payload is thrown away unread, but the references in it go home. Once,
  * before `msg` is freed. Any thread, also inside handlers. */
 void pg_payload_refuse(const gas_msg_t *msg, const pg_wire_t *wire);
+
+/* For those who fill one in (fetch.c): an empty one, or NULL with an exception. */
+pg_payload_t *pg_payload_create(pg_kind_t kind);
+
+/* Makes `stream` its stream, and takes it over, also on failure. 0, or -1 with an exception. */
+int pg_payload_set_stream(pg_payload_t *payload, PyObject *stream);
 
 pg_payload_t *pg_payload_ref(pg_payload_t *payload);
 void pg_payload_unref(pg_payload_t *payload); /* NULL is allowed */

@@ -7,7 +7,6 @@
  * The thread may come too late, at any later time, even when the answer has long been sent: so what
  * it shares with its creator has two references.
  */
-#define _GNU_SOURCE
 #include "stacks.h"
 
 #include <pthread.h>
