@@ -40,7 +40,7 @@
 
 static const char *const kind_names[GAS_COLL_KINDS] = {
     "barrier",   "broadcast",      "gather", "scatter", "allgather", "alltoall", "reduce",
-    "allreduce", "reduce_scatter", "scan",   "exscan",  "share",     "split"};
+    "allreduce", "reduce_scatter", "scan",   "exscan",  "share",     "split",    "check"};
 
 const char *gas_coll_kind_name(gas_coll_kind_t kind)
 {

@@ -40,6 +40,7 @@ typedef enum gas_coll_kind {
     GAS_COLL_EXSCAN,
     GAS_COLL_SHARE, /* from here on exchanges only */
     GAS_COLL_SPLIT,
+    GAS_COLL_CHECK, /* that the members are about to call the same */
     GAS_COLL_KINDS
 } gas_coll_kind_t;
 
@@ -167,6 +168,8 @@ typedef struct gas_colls {
     bool polling;                   /* a poll is on, whose caller looks at `ready` afterwards;
                                        guarded by the conduit lock */
     _Atomic(uint64_t) probed;       /* when operations that hang were last looked for */
+    atomic_int abandoned;           /* 1 + a rank that waits in vain for this one, which is ending;
+                                       0: none */
 } gas_colls_t;
 
 void gas_colls_init(gas_job_t *job);

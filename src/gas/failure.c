@@ -15,6 +15,7 @@
 
 #include "clock.h"
 #include "job.h"
+#include "shrink.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +119,7 @@ static void act_on(gas_job_t *job, int rank)
     gas_mailbox_peer_failed(job, rank);
     gas_failure_error(job, rank);
     gas_coll_lose_rank(job, rank, GAS_ERR_RANK_FAILED, gas_error_text());
+    gas_shrink_lose_rank(job, rank);
     if (job->failed != NULL)
         job->failed(job, rank, job->failed_arg);
 }

@@ -33,6 +33,7 @@
 #include "pool.h"
 #include "reduction.h"
 #include "segment.h"
+#include "shrink.h"
 #include "status.h"
 #include "team.h"
 #include "traffic.h"

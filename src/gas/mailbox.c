@@ -188,6 +188,10 @@ void gas_mailbox_set_ending(gas_job_t *job)
 
 int gas_mailbox_abandoned(gas_job_t *job)
 {
-    /* After a failure nobody waits in vain. */
-    return gas_failure_count(job) > 0 ? -1 : atomic_load(&job->mailbox.abandoned) - 1;
+    int of_team = atomic_load(&job->colls.abandoned) - 1;
+
+    /* After a failure nobody waits in vain for a parcel. */
+    if (of_team >= 0 || gas_failure_count(job) > 0)
+        return of_team;
+    return atomic_load(&job->mailbox.abandoned) - 1;
 }

@@ -11,9 +11,12 @@
  * here then. If it is still waited for, it is told (ABANDONED) and gives up its end of the job
  * (mailbox.h), which ends the job.
  */
+#include "notes.h"
+
 #include "clock.h"
 #include "collectives/operation.h"
 #include "job.h"
+#include "shrink.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,30 +25,26 @@
 #define PROBE_NS 200000000u /* between two looks at operations that hang */
 #define PROBES_MAX 4u       /* members asked for one operation at a time */
 
-enum note_kind { NOTE_FAILED, NOTE_BROKEN, NOTE_PROBE, NOTE_ENDING, NOTE_ABANDONED };
-
-typedef struct note {
-    uint64_t team;
-    uint32_t number;
-    uint32_t kind;
-    int64_t status;
-} note_t;
-
-static void send_note(gas_job_t *job, int world_rank, const note_t *note, const char *text)
+void gas_note_send(gas_job_t *job, int world_rank, const gas_note_t *note, const void *data,
+                   size_t length)
 {
     gas_am_t am = {
         .handler = GAS_HANDLER_COLL_NOTE,
         .header = note,
         .header_length = sizeof(*note),
-        .data = text,
-        .data_length = text != NULL ? strlen(text) : 0,
+        .data = data,
+        .data_length = length,
     };
 
-    /* A member that cannot be reached hears of it from others, if it can be reached at all. */
     gas_am_send(job, world_rank, &am, NULL, NULL);
 }
 
-static void spread(gas_team_t *team, const note_t *note, const char *text)
+static void send_note(gas_job_t *job, int world_rank, const gas_note_t *note, const char *text)
+{
+    gas_note_send(job, world_rank, note, text, text != NULL ? strlen(text) : 0);
+}
+
+static void spread(gas_team_t *team, const gas_note_t *note, const char *text)
 {
     int size = team->size;
 
@@ -63,21 +62,21 @@ static void spread(gas_team_t *team, const note_t *note, const char *text)
 
 void gas_coll_tell_failed(gas_team_t *team, uint32_t number, gas_status_t status, const char *text)
 {
-    note_t note = {.team = team->id, .number = number, .kind = NOTE_FAILED, .status = status};
+    gas_note_t note = {.team = team->id, .number = number, .kind = NOTE_FAILED, .value = status};
 
     spread(team, &note, text);
 }
 
 void gas_coll_tell_broken(gas_team_t *team, gas_status_t status, const char *text)
 {
-    note_t note = {.team = team->id, .kind = NOTE_BROKEN, .status = status};
+    gas_note_t note = {.team = team->id, .kind = NOTE_BROKEN, .value = status};
 
     spread(team, &note, text);
 }
 
 void gas_coll_tell_one_broken(gas_team_t *team, int world_rank)
 {
-    note_t note = {.team = team->id, .kind = NOTE_BROKEN, .status = team->broken_as};
+    gas_note_t note = {.team = team->id, .kind = NOTE_BROKEN, .value = team->broken_as};
 
     send_note(team->job, world_rank, &note, team->broken);
 }
@@ -86,7 +85,8 @@ void gas_coll_tell_one_broken(gas_team_t *team, int world_rank)
 
 /* An operation that this rank has not begun, or a team that it has not made: it will fail, or be
  * broken, when that happens. */
-static void remember_failure(gas_job_t *job, gas_team_t *team, const note_t *note, const char *text)
+static void remember_failure(gas_job_t *job, gas_team_t *team, const gas_note_t *note,
+                             const char *text)
 {
     gas_inbox_t *inbox = gas_inbox_get(job, note->team, note->number);
 
@@ -98,31 +98,31 @@ static void remember_failure(gas_job_t *job, gas_team_t *team, const note_t *not
         return;
     gas_inbox_clear(job, inbox);
     inbox->failure = strdup(text);
-    inbox->failed = (gas_status_t)note->status;
+    inbox->failed = (gas_status_t)note->value;
     inbox->told = team != NULL;
     if (team != NULL)
         spread(team, note, text);
 }
 
-static void hear_of_failure(gas_job_t *job, const note_t *note, const char *text)
+static void hear_of_failure(gas_job_t *job, const gas_note_t *note, const char *text)
 {
     gas_team_t *team = gas_team_find(job, note->team);
     gas_inbox_t *inbox = gas_inbox_find(job, note->team, note->number);
 
     if (inbox != NULL && inbox->coll != NULL)
-        gas_coll_fail_locked(inbox->coll, (gas_status_t)note->status, text, true);
+        gas_coll_fail_locked(inbox->coll, (gas_status_t)note->value, text, true);
     else if (team == NULL || (int32_t)(team->begun - note->number) <= 0)
         remember_failure(job, team, note, text);
     else if ((int32_t)(team->failed_below - note->number) <= 0)
-        gas_coll_break_locked(team, (gas_status_t)note->status, text, true);
+        gas_coll_break_locked(team, (gas_status_t)note->value, text, true);
 }
 
 /* ---- members that have finished ---- */
 
-static void answer_probe(gas_job_t *job, const note_t *note, int source)
+static void answer_probe(gas_job_t *job, const gas_note_t *note, int source)
 {
     gas_inbox_t *inbox = gas_inbox_find(job, note->team, note->number);
-    note_t answer = *note;
+    gas_note_t answer = *note;
 
     if (!atomic_load(&job->mailbox.ending) || (inbox != NULL && inbox->coll != NULL))
         return;
@@ -130,10 +130,10 @@ static void answer_probe(gas_job_t *job, const note_t *note, int source)
     send_note(job, source, &answer, NULL);
 }
 
-static void hear_of_end(gas_job_t *job, const note_t *note, int source)
+static void hear_of_end(gas_job_t *job, const gas_note_t *note, int source)
 {
     gas_inbox_t *inbox = gas_inbox_find(job, note->team, note->number);
-    note_t answer = *note;
+    gas_note_t answer = *note;
 
     if (inbox == NULL || inbox->coll == NULL)
         return;
@@ -148,7 +148,7 @@ static void hear_of_end(gas_job_t *job, const note_t *note, int source)
 
 static void probe(gas_coll_t *coll)
 {
-    note_t note = {.team = coll->team->id, .number = coll->number, .kind = NOTE_PROBE};
+    gas_note_t note = {.team = coll->team->id, .number = coll->number, .kind = NOTE_PROBE};
     gas_coll_recv_t *recv = coll->wanted;
 
     for (unsigned i = 0; i < PROBES_MAX && recv != NULL; i++, recv = recv->next)
@@ -165,10 +165,12 @@ void gas_coll_probe(gas_job_t *job)
         return;
     gas_job_lock(job);
     for (unsigned i = 0; i < GAS_TEAM_BUCKETS; i++)
-        for (gas_team_t *team = job->teams.buckets[i]; team != NULL; team = team->next)
+        for (gas_team_t *team = job->teams.buckets[i]; team != NULL; team = team->next) {
+            gas_shrink_probe(team, now, PROBE_NS);
             for (gas_coll_t *coll = team->open; coll != NULL; coll = coll->next)
                 if (now - coll->since >= PROBE_NS)
                     probe(coll);
+        }
     gas_job_unlock(job);
 }
 
@@ -176,7 +178,7 @@ void gas_coll_note_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
     char *text = calloc(1, msg->data_length + 1);
     gas_team_t *team;
-    note_t note;
+    gas_note_t note;
 
     (void)arg;
     if (text == NULL || msg->header_length != sizeof(note)) {
@@ -184,8 +186,12 @@ void gas_coll_note_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
         goto out;
     }
     memcpy(&note, msg->header, sizeof(note));
-    if (note.status >= GAS_OK || note.status < INT16_MIN)
-        note.status = GAS_ERR_PROTOCOL;
+    if (note.kind >= NOTE_SHRINK_ASK && note.kind <= NOTE_SHRINK_AWAIT) {
+        gas_shrink_heard(job, &note, msg);
+        goto out;
+    }
+    if (note.value >= GAS_OK || note.value < INT16_MIN)
+        note.value = GAS_ERR_PROTOCOL;
     if (msg->data_length > 0)
         memcpy(text, msg->data, msg->data_length);
     switch (note.kind) {
@@ -196,7 +202,7 @@ void gas_coll_note_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
         team = gas_team_find(job, note.team);
         note.number = GAS_INBOX_BROKEN;
         if (team != NULL)
-            gas_coll_break_locked(team, (gas_status_t)note.status, text, true);
+            gas_coll_break_locked(team, (gas_status_t)note.value, text, true);
         else
             remember_failure(job, NULL, &note, text);
         break;
@@ -207,8 +213,10 @@ void gas_coll_note_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
         hear_of_end(job, &note, msg->source);
         break;
     case NOTE_ABANDONED:
-        if (atomic_load(&job->mailbox.ending))
-            atomic_store(&job->mailbox.abandoned, msg->source + 1);
+        /* Of a member that has failed everybody hears. */
+        team = gas_team_find(job, note.team);
+        if (atomic_load(&job->mailbox.ending) && (team == NULL || team->broken == NULL))
+            atomic_store(&job->colls.abandoned, msg->source + 1);
         break;
     default:
         atomic_fetch_add(&job->dropped, 1);

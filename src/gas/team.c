@@ -2,6 +2,7 @@
 
 #include "collectives/operation.h"
 #include "job.h"
+#include "shrink.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,7 @@ static gas_status_t check_ranks(gas_job_t *job, const int *ranks, int size)
 
 static void destroy(gas_team_t *team)
 {
+    gas_shrink_free_all(team);
     free(team->broken);
     free(team->table);
     free(team);
@@ -176,18 +178,37 @@ gas_status_t gas_team_free(gas_team_t *team)
 {
     gas_job_t *job = team->job;
     gas_status_t status = GAS_OK;
+    bool stays;
 
     if (team == job->teams.world)
         return gas_error(GAS_ERR_INVALID, "the world cannot be freed");
     gas_job_lock(job);
-    if (team->open != NULL)
+    stays = team->broken != NULL;
+    if (team->open != NULL || gas_shrink_is_open(team))
         status = gas_error(GAS_BUSY, "a collective operation of the team is under way");
-    else
+    else if (!stays)
         unlink_locked(team);
     gas_job_unlock(job);
-    if (status == GAS_OK)
+    if (status == GAS_OK && !stays)
         destroy(team);
     return status;
+}
+
+void gas_team_break(gas_team_t *team, gas_status_t status, const char *text)
+{
+    gas_job_lock(team->job);
+    gas_coll_break_locked(team, status, text, true);
+    gas_job_unlock(team->job);
+}
+
+bool gas_team_is_broken(gas_team_t *team)
+{
+    bool broken;
+
+    gas_job_lock(team->job);
+    broken = team->broken != NULL;
+    gas_job_unlock(team->job);
+    return broken;
 }
 
 gas_status_t gas_teams_init(gas_job_t *job)

@@ -17,6 +17,7 @@
 typedef struct gas_job gas_job_t;
 typedef struct gas_coll gas_coll_t;
 typedef struct gas_team gas_team_t;
+typedef struct gas_shrink gas_shrink_t;
 
 #define GAS_TEAM_WORLD 0u /* the id of the world */
 #define GAS_TEAM_BUCKETS 64u
@@ -47,12 +48,15 @@ struct gas_team {
     char *broken;           /* why nothing can be begun any more; NULL: all is well */
     gas_status_t broken_as; /* the status that goes with it */
     gas_coll_signature_t recent[GAS_TEAM_RECENT]; /* by number modulo GAS_TEAM_RECENT */
+    gas_shrink_t *shrinks; /* agreements on who is left, the latest first (shrink.h) */
 };
 
 /* The teams of a job and the world. */
 typedef struct gas_teams {
     gas_team_t *buckets[GAS_TEAM_BUCKETS]; /* guarded by the conduit lock */
     gas_team_t *world;                     /* constant while the job runs */
+    uint32_t shrunk;                       /* new teams that this rank made up an id for, when it
+                                              led a shrink; guarded by the conduit lock */
 } gas_teams_t;
 
 gas_status_t gas_teams_init(gas_job_t *job);
@@ -69,8 +73,9 @@ gas_status_t gas_team_create(gas_job_t *job, uint64_t id, const int *ranks, int 
 
 /*
  * Frees it. Local; nothing may be on its way to this rank any more, so the members meet in a
- * barrier of the team before. GAS_BUSY, and nothing happens, if an operation is under way; not for
- * the world.
+ * barrier of the team before, if it is not broken. A broken one cannot do that; it is not used any
+ * more, but stays known until the job ends, as members may still send and ask. GAS_BUSY, and
+ * nothing happens, if an operation is under way; not for the world.
  */
 gas_status_t gas_team_free(gas_team_t *team);
 
@@ -83,6 +88,12 @@ static inline int gas_team_to_world(const gas_team_t *team, int rank)
 /* A member's number in the team, or -1. Takes time in proportion to the size if there is a table.
  */
 int gas_team_from_world(const gas_team_t *team, int world_rank);
+
+/* Puts it out of use on all members, for a reason that the runtime does not know of. Any thread. */
+void gas_team_break(gas_team_t *team, gas_status_t status, const char *text);
+
+/* True if nothing can be begun any more. Any thread. */
+bool gas_team_is_broken(gas_team_t *team);
 
 /* Internal, under the conduit lock: the team with that id, or NULL. */
 gas_team_t *gas_team_find(gas_job_t *job, uint64_t id);
