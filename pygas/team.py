@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import operator
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from pygas._job import core
 from pygas.collectives import arrays, drive, objects
 from pygas.collectives.kinds import Kind
 from pygas.collectives.methods import Collectives
+from pygas.errors import CollectiveError, RankFailedError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -63,6 +65,7 @@ class Team(Collectives):
     _notified: Any  # the barrier that this rank has entered, if any
     _interrupted: bool  # by barrier(), whose wait an exception ended
     _local: Team | None
+    _shrunk: Team | None  # the team that shrink() has agreed on and not returned yet
 
     @classmethod
     def _make(cls, handle: Any) -> Team:
@@ -71,6 +74,7 @@ class Team(Collectives):
         team._notified = None
         team._interrupted = False
         team._local = None
+        team._shrunk = None
         return team
 
     @property
@@ -209,8 +213,18 @@ class Team(Collectives):
 
         everybody = drive.run(self._members, Kind.SPLIT, 0, extra, start)
         color = own[0]
-        if color is None:
-            return None
+        team = None if color is None else self._gather_team(everybody, color)
+        # All are here, so that the new team can be passed to any member afterwards. If a rank fails
+        # meanwhile, some may not get here; then those that do must not wait for them later.
+        try:
+            self._members.notify().wait()
+        except BaseException as exception:
+            if team is not None:
+                team._give_up(exception)
+            raise
+        return team
+
+    def _gather_team(self, everybody: list[Any], color: int) -> Team:
         chosen = [
             (index if key is None else key, index, number)
             for index, (theirs, key, number) in enumerate(everybody)
@@ -220,10 +234,57 @@ class Team(Collectives):
         ranks = tuple(self._members.to_world(index) for _key, index, _number in chosen)
         # Unique for ever: the first member's rank and a number that it used for nothing else.
         team_id = (ranks[0] + 1) << 40 | chosen[0][2]
+        return Team._create(team_id, ranks)
+
+    @classmethod
+    def _create(cls, team_id: int, ranks: tuple[int, ...]) -> Team:
         team = Team._make(core().Members(team_id, ranks))
         _teams[team_id] = team
-        # So that it can be passed to any member afterwards.
-        team.barrier()
+        return team
+
+    def _give_up(self, exception: BaseException) -> None:
+        """Put a team out of use that this rank will not have."""
+        because = f"rank {core().rank()} has not got the team: {exception!r}"
+        self._members.abandon(because, isinstance(exception, RankFailedError))
+        _teams.pop(self._members.id, None)
+        self._members.free()
+
+    def shrink(self) -> Team:
+        """Make a team of the members that live, in their order. Collective on those; blocks.
+
+        This works where nothing else does: on a team with failed members, and on one that a
+        `CollectiveError` has put out of use. All ranks get the same team, also if others fail in
+        the meantime. It leaves out all whose failure a rank that gets it knew of when it called. A
+        rank that fails later may be in it: then its operations raise `RankFailedError` again, and
+        it can be shrunk in its turn. The old team stays as it is; `free` gives it back.
+
+        If an exception ends the wait (Ctrl-C, say), the next call goes on with it.
+
+        Returns
+        -------
+        The new team.
+
+        Raises
+        ------
+        RuntimeError
+            If another thread of this rank is in a collective operation of the team.
+
+        Notes
+        -----
+        The lowest rank that lives asks all others, decides and tells them; if it fails, the next
+        one asks anew. See ``docs/failures.md``.
+        """
+        members = self._members
+        members.claim()
+        try:
+            if self._shrunk is None:
+                self._shrunk = Team._create(*members.shrink())
+            # So that it can be passed to any member afterwards, if they live that long.
+            with contextlib.suppress(RankFailedError):
+                self._shrunk.barrier()
+            team, self._shrunk = self._shrunk, None
+        finally:
+            members.release()
         return team
 
     @property
@@ -235,10 +296,21 @@ class Team(Collectives):
             self._local = local
         return self._local
 
+    def revoke(self) -> None:
+        """Put the team out of use on all members. Does not block.
+
+        Their operations, those under way too, raise `RankFailedError` if a rank has failed, else
+        `CollectiveError`; `shrink` and `free` work. For a rank that will not take part any more,
+        since a rank has failed that others may not be waiting for: they would wait for this one.
+        """
+        failed = bool(core().failed_ranks())
+        self._members.abandon(f"rank {core().rank()} has revoked the team", failed)
+
     def free(self) -> None:
         """Free the team. Collective, blocks until every member has called it.
 
-        It cannot be used any more then. Teams that are not freed last until the job ends.
+        It cannot be used any more then. Teams that are not freed last until the job ends. If the
+        team is out of use, as after the failure of a member, it does not block.
 
         Raises
         ------
@@ -249,7 +321,11 @@ class Team(Collectives):
         """
         if self._members.id == 0:
             raise ValueError("the world cannot be freed")
-        self.barrier()
+        try:
+            self.barrier()
+        except (RankFailedError, CollectiveError):
+            if not self._members.is_broken():
+                raise
         self._members.free()
         _teams.pop(self._members.id, None)
 
@@ -344,6 +420,7 @@ class _World(Team):
         self._notified = None
         self._interrupted = False
         self._local = None
+        self._shrunk = None
 
     @property
     def _members(self) -> Any:

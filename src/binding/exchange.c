@@ -103,12 +103,10 @@ PyObject *pg_exchange_open(PyObject *members, const gas_coll_args_t *args)
     gas_event_init(&self->flight->event);
     status = gas_coll_open(team, args, &self->coll);
     if (status != GAS_OK) {
-        char text[512];
-
-        snprintf(text, sizeof(text), "%s", gas_error_text());
+        pg_raise_refused(members, status);
         self->coll = NULL;
         Py_DECREF(self);
-        return pg_raise_failed(status, text);
+        return NULL;
     }
     return (PyObject *)self;
 }
@@ -227,13 +225,14 @@ static void drop(gas_msg_t *msg)
 }
 
 /* The message of a receive that is ready, as an Encoded. Takes over the message. */
-static PyObject *unpack(gas_coll_t *coll, gas_msg_t *msg)
+static PyObject *unpack(exchange_t *self, gas_msg_t *msg)
 {
+    gas_coll_t *coll = self->coll;
     PyObject *encoded = NULL;
     message_head_t head;
 
     if (msg == NULL)
-        return pg_raise_failed(gas_coll_status(coll), gas_coll_text(coll));
+        return pg_raise_failed(self->members, gas_coll_status(coll), gas_coll_text(coll));
     if (msg->header_length == sizeof(head)) {
         memcpy(&head, msg->header, sizeof(head));
         encoded = pg_encoded_new(pg_payload_fetch(msg, &head.wire));
@@ -279,7 +278,7 @@ static PyObject *receive(exchange_t *self, int source)
         PyErr_SetRaisedException(exception);
         return NULL;
     }
-    return unpack(self->coll, awaited.recv.msg);
+    return unpack(self, awaited.recv.msg);
 }
 
 static int parse_source(exchange_t *self, PyObject *arg)
@@ -322,7 +321,7 @@ static void expected_run(gas_work_t *work)
     exchange_t *exchange = (exchange_t *)expected->exchange;
 
     if (atomic_load(&pg.phase) == PG_RUNNING && exchange->coll != NULL) {
-        PyObject *outcome = unpack(exchange->coll, expected->recv.msg), *result;
+        PyObject *outcome = unpack(exchange, expected->recv.msg), *result;
 
         if (outcome == NULL)
             outcome = PyErr_GetRaisedException();
@@ -411,7 +410,8 @@ static PyObject *Exchange_finish(PyObject *self, PyObject *unused)
     }
     free(flight);
     if (outcome > 0 && gas_coll_status(exchange->coll) != GAS_OK) {
-        pg_raise_failed(gas_coll_status(exchange->coll), gas_coll_text(exchange->coll));
+        pg_raise_failed(exchange->members, gas_coll_status(exchange->coll),
+                        gas_coll_text(exchange->coll));
         outcome = -1;
     }
     close_coll(exchange);
@@ -453,7 +453,8 @@ static PyObject *Exchange_close(PyObject *self, PyObject *unused)
     if (exchange->coll != NULL) {
         failed = gas_coll_status(exchange->coll) != GAS_OK;
         if (failed)
-            pg_raise_failed(gas_coll_status(exchange->coll), gas_coll_text(exchange->coll));
+            pg_raise_failed(exchange->members, gas_coll_status(exchange->coll),
+                            gas_coll_text(exchange->coll));
         close_coll(exchange);
     }
     pg_leave();

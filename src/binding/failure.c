@@ -80,13 +80,34 @@ PyObject *pg_raise_rank_failed(int rank)
 
 PyObject *pg_raise_ranks_failed(void)
 {
+    return pg_raise_members_failed(NULL);
+}
+
+bool pg_member_has_failed(const gas_team_t *team)
+{
+    gas_failed_t failed;
+
+    if (team == NULL)
+        return gas_failure_count(pg.job) > 0;
+    for (size_t i = 0; gas_failure_get(pg.job, i, &failed); i++)
+        if (gas_team_from_world(team, failed.rank) >= 0)
+            return true;
+    return false;
+}
+
+PyObject *pg_raise_members_failed(const gas_team_t *team)
+{
+    bool all = team == NULL || !pg_member_has_failed(team);
     PyObject *ranks = PyList_New(0);
     gas_failed_t failed, first = {.rank = -1};
 
     for (size_t i = 0; ranks != NULL && gas_failure_get(pg.job, i, &failed); i++) {
-        PyObject *rank = PyLong_FromLong(failed.rank);
+        PyObject *rank;
 
-        if (i == 0)
+        if (!all && gas_team_from_world(team, failed.rank) < 0)
+            continue;
+        rank = PyLong_FromLong(failed.rank);
+        if (first.rank < 0)
             first = failed;
         if (rank == NULL || PyList_Append(ranks, rank) < 0)
             Py_CLEAR(ranks);

@@ -17,6 +17,13 @@ PyObject *pg_raise_rank_failed(int rank);
 /* Raises RankFailedError for an operation of all ranks. Returns NULL. */
 PyObject *pg_raise_ranks_failed(void);
 
+/* True if a member of a team has failed; NULL: any rank. */
+bool pg_member_has_failed(const gas_team_t *team);
+
+/* The same for an operation of a team: names its members that have failed; all ranks that have, if
+ * none of them is a member. */
+PyObject *pg_raise_members_failed(const gas_team_t *team);
+
 /*
  * Raises the exception for something that failed on the way to or from `rank`. A transport may
  * notice a death sooner than the launcher: so if it could be that, waits a little for the verdict.

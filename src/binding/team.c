@@ -21,42 +21,17 @@
 #include <stddef.h>
 #include <structmember.h>
 
-#define VERDICT_NS 1000000000u /* how long the launcher may take to notice a death */
-#define DETACH_BYTES 65536u    /* from here on starting takes long enough to let others run */
+#define DETACH_BYTES 65536u /* from here on starting takes long enough to let others run */
 
 /* An operation on arrays. */
 typedef struct operation {
     gas_work_t work; /* first: run() gets its address */
     gas_coll_t *coll;
+    PyObject *members;
     gas_event_t event; /* of one that blocks */
     PyObject *done;    /* of one that does not; NULL: it blocks */
     Py_buffer send, recv;
 } operation_t;
-
-PyObject *pg_raise_failed(gas_status_t status, const char *text)
-{
-    uint64_t deadline = gas_clock_now() + VERDICT_NS;
-    PyObject *type;
-
-    if (status == GAS_ERR_TRANSPORT || status == GAS_ERR_UNREACHABLE || status == GAS_ERR_CLOSED) {
-        /* A transport may notice the death of a rank sooner than the launcher. */
-        Py_BEGIN_ALLOW_THREADS while (gas_failure_count(pg.job) == 0 &&
-                                      gas_clock_left(deadline) > 0)
-            gas_wait(pg.job, NULL, gas_clock_now() + 1000000, 0);
-        Py_END_ALLOW_THREADS
-    }
-    if (status != GAS_ERR_MISMATCH && gas_failure_count(pg.job) > 0)
-        return pg_raise_ranks_failed();
-    if (status != GAS_ERR_MISMATCH) {
-        gas_error(status, "%s", text);
-        return pg_raise_status(status);
-    }
-    type = PyObject_GetAttrString(pg.errors, "CollectiveError");
-    if (type != NULL)
-        PyErr_SetString(type, text);
-    Py_XDECREF(type);
-    return NULL;
-}
 
 gas_team_t *pg_members_team(PyObject *self)
 {
@@ -65,15 +40,6 @@ gas_team_t *pg_members_team(PyObject *self)
     if (team == NULL)
         PyErr_SetString(PyExc_ValueError, "the team has been freed");
     return team;
-}
-
-/* Raises what gas_coll_start() or gas_coll_open() returned. */
-static PyObject *raise_refused(gas_status_t status)
-{
-    char text[512];
-
-    snprintf(text, sizeof(text), "%s", gas_error_text());
-    return pg_raise_failed(status, text);
 }
 
 /* ---- claiming ---- */
@@ -275,6 +241,7 @@ static void operation_free(operation_t *operation)
     if (operation->coll != NULL)
         gas_coll_free(operation->coll);
     Py_XDECREF(operation->done);
+    Py_XDECREF(operation->members);
     PyMem_Free(operation);
 }
 
@@ -287,7 +254,7 @@ static void operation_done(gas_work_t *work)
 
     if (atomic_load(&pg.phase) == PG_RUNNING) {
         if (status != GAS_OK) {
-            pg_raise_failed(status, gas_coll_text(operation->coll));
+            pg_raise_failed(operation->members, status, gas_coll_text(operation->coll));
             exception = PyErr_GetRaisedException();
         }
         result = PyObject_CallOneArg(operation->done, exception != NULL ? exception : Py_None);
@@ -444,7 +411,8 @@ static PyObject *finish(operation_t *operation)
         pg_wait_landing(&operation->event);
         PyErr_SetRaisedException(exception);
     } else if (gas_coll_status(operation->coll) != GAS_OK) {
-        pg_raise_failed(gas_coll_status(operation->coll), gas_coll_text(operation->coll));
+        pg_raise_failed(operation->members, gas_coll_status(operation->coll),
+                        gas_coll_text(operation->coll));
     } else {
         result = pg_settle() < 0 ? NULL : Py_NewRef(Py_None);
     }
@@ -466,11 +434,12 @@ static PyObject *operate(PyObject *self, gas_team_t *team, PyObject *tuple)
         operation_free(operation);
         return NULL;
     }
+    operation->members = Py_NewRef(self);
     status = start(team, &args, operation);
     if (status != GAS_OK) {
         operation->coll = NULL;
         operation_free(operation);
-        raise_refused(status);
+        pg_raise_refused(self, status);
     } else {
         result = blocks ? finish(operation) : Py_NewRef(Py_None);
     }
@@ -526,151 +495,9 @@ static PyObject *Members_refuse(PyObject *self, PyObject *tuple)
     if (team != NULL)
         status = gas_coll_refuse(team, &args, why);
     if (status != GAS_OK)
-        raise_refused(status);
+        pg_raise_refused(self, status);
     pg_leave();
     return team != NULL && status == GAS_OK ? Py_NewRef(Py_None) : NULL;
-}
-
-/* ---- the barrier in two phases ---- */
-
-/* The runtime's and the Python object's; whoever is last frees it. */
-typedef struct phase {
-    atomic_int references;
-    gas_coll_t *coll;
-    gas_event_t event;
-} phase_t;
-
-typedef struct notified {
-    PyObject_HEAD phase_t *phase;
-} notified_t;
-
-static void phase_unref(phase_t *phase)
-{
-    if (atomic_fetch_sub(&phase->references, 1) > 1)
-        return;
-    if (phase->coll != NULL)
-        gas_coll_free(phase->coll);
-    free(phase);
-}
-
-/* Under the conduit lock; not attached. */
-static void phase_over(void *arg)
-{
-    phase_t *phase = arg;
-
-    gas_event_set(&phase->event);
-    phase_unref(phase);
-}
-
-static PyObject *notify(gas_team_t *team)
-{
-    gas_coll_args_t args = {.kind = GAS_COLL_BARRIER, .algorithm = GAS_COLL_AUTO};
-    phase_t *phase = calloc(1, sizeof(*phase));
-    notified_t *self = PyObject_New(notified_t, pg.notified_type);
-    gas_status_t status;
-
-    if (phase == NULL || self == NULL) {
-        free(phase);
-        if (self != NULL) {
-            self->phase = NULL;
-            Py_DECREF(self);
-        }
-        return PyErr_NoMemory();
-    }
-    self->phase = phase;
-    atomic_init(&phase->references, 2);
-    gas_event_init(&phase->event);
-    status = gas_coll_start(team, &args, phase_over, phase, &phase->coll);
-    if (status == GAS_OK)
-        return (PyObject *)self;
-    phase->coll = NULL;
-    phase_unref(phase);
-    raise_refused(status);
-    Py_DECREF(self);
-    return NULL;
-}
-
-static PyObject *Members_notify(PyObject *self, PyObject *unused)
-{
-    PyObject *notified = NULL;
-    gas_team_t *team;
-
-    (void)unused;
-    if (pg_enter() < 0)
-        return NULL;
-    team = pg_members_team(self);
-    if (team != NULL)
-        notified = notify(team);
-    pg_leave();
-    return notified;
-}
-
-static PyObject *Notified_wait(PyObject *self, PyObject *unused)
-{
-    phase_t *phase = ((notified_t *)self)->phase;
-    PyObject *result = NULL;
-    gas_waiting_t waiting;
-    int outcome;
-
-    (void)unused;
-    if (pg_enter() < 0)
-        return NULL;
-    gas_waiting_begin(&waiting, "the barrier", -1);
-    outcome = pg_wait(&phase->event, GAS_FOREVER);
-    gas_waiting_end(pg.job, &waiting);
-    if (outcome >= 0) {
-        if (gas_coll_status(phase->coll) == GAS_OK)
-            result = pg_settle() < 0 ? NULL : Py_NewRef(Py_None);
-        else
-            pg_raise_failed(gas_coll_status(phase->coll), gas_coll_text(phase->coll));
-    }
-    pg_leave();
-    return result;
-}
-
-static PyObject *Notified_done(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    return PyBool_FromLong(gas_event_is_set(&((notified_t *)self)->phase->event));
-}
-
-static void Notified_dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    phase_t *phase = ((notified_t *)self)->phase;
-
-    if (phase != NULL)
-        phase_unref(phase);
-    PyObject_Free(self);
-    Py_DECREF(type);
-}
-
-static PyMethodDef Notified_methods[] = {
-    {"wait", Notified_wait, METH_NOARGS,
-     PyDoc_STR("wait($self, /)\n--\n\nWait until every member has notified. If that is interrupted "
-               "by an exception,\nit can be called again.")},
-    {"done", Notified_done, METH_NOARGS,
-     PyDoc_STR("done($self, /)\n--\n\nTrue if wait() would not block.")},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyType_Slot Notified_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("A barrier that this rank has entered.")},
-    {Py_tp_dealloc, Notified_dealloc},
-    {Py_tp_methods, Notified_methods},
-    {0, NULL},
-};
-
-static PyType_Spec Notified_spec = {
-    .name = "pygas._core.Notified",
-    .basicsize = sizeof(notified_t),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = Notified_slots,
-};
-
-PyTypeObject *pg_notified_type_create(PyObject *module)
-{
-    return (PyTypeObject *)PyType_FromModuleAndSpec(module, &Notified_spec, NULL);
 }
 
 /* ---- the type ---- */
@@ -695,7 +522,15 @@ static PyMethodDef Members_methods[] = {
          "        done, /)\n--\n\n"
          "Do an operation on arrays. With `done` it does not block: done(None) is called at "
          "its\nend, or done(exception).")},
-    {"notify", Members_notify, METH_NOARGS,
+    {"shrink", pg_members_shrink, METH_NOARGS,
+     PyDoc_STR("shrink($self, /)\n--\n\n"
+               "Agree with the members that live on a new team: its id and ranks.")},
+    {"abandon", pg_members_abandon, METH_VARARGS,
+     PyDoc_STR("abandon($self, why, failed, /)\n--\n\n"
+               "Put the team out of use on all members; `failed`: since a rank has failed.")},
+    {"is_broken", pg_members_is_broken, METH_NOARGS,
+     PyDoc_STR("is_broken($self, /)\n--\n\nTrue if the team is out of use.")},
+    {"notify", pg_members_notify, METH_NOARGS,
      PyDoc_STR("notify($self, /)\n--\n\nEnter the barrier; return a Notified.")},
     {"refuse", Members_refuse, METH_VARARGS,
      PyDoc_STR("refuse($self, kind, why, /)\n--\n\n"

@@ -17,8 +17,18 @@ typedef struct pg_members {
 /* The team of `self`, between pg_enter() and pg_leave(); NULL with an exception if it was freed. */
 gas_team_t *pg_members_team(PyObject *self);
 
-/* Raises the exception for an operation that failed. Returns NULL. */
-PyObject *pg_raise_failed(gas_status_t status, const char *text);
+/* Raises the exception for an operation of the team that failed; RankFailedError names the members
+ * that have. Returns NULL. */
+PyObject *pg_raise_failed(PyObject *members, gas_status_t status, const char *text);
+
+/* The same for what gas_coll_start() or gas_coll_open() returned. */
+PyObject *pg_raise_refused(PyObject *members, gas_status_t status);
+
+/* Methods of Members; see their docstrings. */
+PyObject *pg_members_notify(PyObject *self, PyObject *unused);
+PyObject *pg_members_shrink(PyObject *self, PyObject *unused);
+PyObject *pg_members_abandon(PyObject *self, PyObject *args);
+PyObject *pg_members_is_broken(PyObject *self, PyObject *unused);
 
 PyTypeObject *pg_members_type_create(PyObject *module);
 PyTypeObject *pg_notified_type_create(PyObject *module);
