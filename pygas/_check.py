@@ -1,21 +1,23 @@
 """The debug mode ``PYGAS_DEBUG=collectives``: do all ranks call the same collective operations?
 
-Before its n-th collective operation each rank tells its right neighbour what it is about to call,
-and where in the source, and compares what its left neighbour says. If any two ranks differ, some
-neighbours do, and each of those raises an error that names both places, instead of waiting for
-ever.
+Before each collective operation of a team every member tells its right neighbour what it is about
+to call, and where in the source, and compares what its left neighbour says. If any two members
+differ, some neighbours do; they fail the comparison for all, with a text that names both places.
+The comparison is an operation of the team like others, so it has their numbering and failures.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
+from typing import Any
 
-from pygas import _job
+from pygas._job import core
+from pygas.collectives import drive
+from pygas.collectives.kinds import Kind
+from pygas.errors import CollectiveError
 
 _HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
-_numbers = itertools.count()
 
 #: (operation, root or None, place in the source)
 Call = tuple[str, int | None, str]
@@ -42,25 +44,44 @@ def _words(call: Call) -> str:
     return f"{name}({'' if root is None else f'root={root}'}) at {place}"
 
 
-def check(root: int | None) -> None:
+def _compare(exchange: Any, members: Any, mine: Call) -> drive.Steps:
+    rank, size = members.rank, members.size
+    left = (rank - 1) % size
+    exchange.send(((rank + 1) % size,), core().encode(mine))
+    message = yield left
+    theirs: Call = message.decode()
+    if theirs[:2] != mine[:2]:
+        raise CollectiveError(
+            "the ranks call different collective operations: rank "
+            f"{members.to_world(rank)} calls {_words(mine)}, rank {members.to_world(left)} calls "
+            f"{_words(theirs)}"
+        )
+    yield None
+
+
+def check(members: Any, root: int | None, blocks: bool) -> None:
     """Compare the collective operation that the program has called with the left neighbour's.
+
+    If that must not block, a difference that is found later puts the team out of use.
 
     Raises
     ------
-    RuntimeError
-        If the left neighbour has called another one, or with another root.
+    CollectiveError
+        If any two members call different ones, or with different roots.
     """
-    module = _job.core()
-    me, size = _job.rank(), _job.size()
     mine = _called(root)
-    if size == 1:
+    if members.size == 1:
         return
-    tag = _job.TAG_CHECK + next(_numbers)
-    left = (me - 1) % size
-    module.post(((me + 1) % size,), tag, module.encode(mine))
-    theirs: Call = module.take(tag, left).decode()
-    if theirs[:2] != mine[:2]:
-        raise RuntimeError(
-            f"the ranks call different collective operations: rank {me} calls {_words(mine)}, "
-            f"rank {left} calls {_words(theirs)}"
-        )
+
+    def start(exchange: Any) -> drive.Steps:
+        return _compare(exchange, members, mine)
+
+    def checked(future: Any) -> None:
+        exception = future.exception()
+        if isinstance(exception, CollectiveError):
+            members.abandon(str(exception), False)
+
+    if blocks:
+        drive.run(members, Kind.CHECK, 0, 0, start)
+    else:
+        drive.submit(members, Kind.CHECK, 0, 0, start).add_done_callback(checked)

@@ -27,8 +27,6 @@ _started = False  # tried
 _running = False  # with success; stays true when the job has ended
 
 #: Tags of messages between mailboxes are (kind << 56) + number.
-TAG_BROADCAST = 2 << 56
-TAG_CHECK = 3 << 56
 TAG_COLLECT = 0x60 << 56  # and 0x61 in the extension, for votes
 
 

@@ -162,6 +162,7 @@ class Team(Collectives):
         -------
         This rank's new team, or None if it has no color.
         """
+        self._compare(True)
         own = (
             None if color is None else operator.index(color),
             None if key is None else operator.index(key),
@@ -188,6 +189,7 @@ class Team(Collectives):
         CollectiveError
             On all other ranks then, and on all if they name different ranks.
         """
+        self._compare(True)
         try:
             wanted = [operator.index(rank) for rank in ranks]
             for rank in wanted:
@@ -351,7 +353,7 @@ class Team(Collectives):
         if self._notified is not None and not self._interrupted:
             raise RuntimeError("this rank is between notify() and wait() of a barrier")
         if self._notified is None:
-            self._compare()
+            self._compare(True)
         members = self._members
         members.claim()
         try:
@@ -373,6 +375,7 @@ class Team(Collectives):
     def barrier_async(self) -> Future[None]:
         """Enter the barrier; return a Future that is done when every rank has."""
         members = self._members
+        self._compare(False)
         call = arrays.Call((int(Kind.BARRIER), -1, 0, 0, 0, 0, 0, False, None, None), None)
         future: Future[None] = arrays.submit(members, call)
         return future
@@ -389,7 +392,7 @@ class Team(Collectives):
         """
         if self._notified is not None:
             raise RuntimeError("notify() has been called: wait() comes next")
-        self._compare()
+        self._compare(False)
         self._notified = self._members.notify()
 
     def wait(self) -> None:

@@ -14,7 +14,7 @@ from pygas.collectives import arrays, drive, objects
 from pygas.collectives.kinds import Kind
 from pygas.collectives.operators import Operator, operator_of
 
-# Whether each collective operation of the world is compared with what the other ranks call.
+# Whether each collective operation is compared with what the other ranks call.
 _CHECKED = _check.wanted()
 
 #: What a reduction takes.
@@ -48,10 +48,10 @@ class Begin:
         """This rank's part of the team, of the extension; starts the job."""
         raise NotImplementedError
 
-    def _compare(self, root: int | None = None) -> None:
+    def _compare(self, blocks: bool, root: int | None = None) -> None:
         """In the debug mode: do the others call the same as the function that calls this?"""
-        if _CHECKED and self._members.id == 0:
-            _check.check(root)
+        if _CHECKED:
+            _check.check(self._members, root, blocks)
 
     def _root(self, root: int) -> int:
         root = operator.index(root)
@@ -74,7 +74,7 @@ class Begin:
 
     def _broadcast(self, blocks: bool, kind: Kind, obj: Any, root: int, out: Any) -> Any:
         members = self._members
-        self._compare(root)
+        self._compare(blocks, root)
         with _Preparing(members, kind):
             root = self._root(root)
             call = None if out is None else arrays.broadcast(members, obj, root, out)
@@ -86,7 +86,7 @@ class Begin:
 
     def _gather(self, blocks: bool, obj: Any, root: int, out: Any) -> Any:
         members = self._members
-        self._compare(root)
+        self._compare(blocks, root)
         with _Preparing(members, Kind.GATHER):
             root = self._root(root)
             call = None if out is None else arrays.gather(members, obj, root, out)
@@ -101,7 +101,7 @@ class Begin:
 
     def _allgather(self, blocks: bool, obj: Any, out: Any) -> Any:
         members = self._members
-        self._compare()
+        self._compare(blocks)
         with _Preparing(members, Kind.ALLGATHER):
             call = None if out is None else arrays.allgather(members, obj, out)
         if call is not None:
@@ -123,7 +123,7 @@ class Begin:
 
     def _scatter(self, blocks: bool, objs: Any, root: int, out: Any) -> Any:
         members = self._members
-        self._compare(root)
+        self._compare(blocks, root)
         each: Any = None
         with _Preparing(members, Kind.SCATTER):
             root = self._root(root)
@@ -141,7 +141,7 @@ class Begin:
 
     def _alltoall(self, blocks: bool, objs: Any, out: Any) -> Any:
         members = self._members
-        self._compare()
+        self._compare(blocks)
         each: Any = None
         with _Preparing(members, Kind.ALLTOALL):
             call = None if out is None else arrays.alltoall(members, objs, out)
@@ -157,7 +157,7 @@ class Begin:
         self, blocks: bool, kind: Kind, value: Any, op: Op, root: int, out: Any, ordered: bool
     ) -> Any:
         members = self._members
-        self._compare(root if kind == Kind.REDUCE else None)
+        self._compare(blocks, root if kind == Kind.REDUCE else None)
         call = None
         with _Preparing(members, kind):
             root = self._root(root)
@@ -185,7 +185,7 @@ class Begin:
 
     def _reduce_scatter(self, blocks: bool, values: Any, op: Op, out: Any, ordered: bool) -> Any:
         members = self._members
-        self._compare()
+        self._compare(blocks)
         each: Any = None
         call = None
         with _Preparing(members, Kind.REDUCE_SCATTER):

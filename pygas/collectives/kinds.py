@@ -21,3 +21,4 @@ class Kind(enum.IntEnum):
     EXSCAN = 10
     SHARE = 11
     SPLIT = 12
+    CHECK = 13
