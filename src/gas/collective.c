@@ -1,12 +1,12 @@
 /*
  * Design notes.
  *
- * Who does what. Handlers, under the conduit lock, match messages with receives and count down
- * `pending`. When it reaches 0 the operation is put into the list of those that are ready. Whoever
- * polled looks at that list afterwards, without the lock, and runs the next round: a thread that
- * waits in the runtime, else the progress thread. So operations go on while the program computes,
- * need no interpreter, and reduce arrays outside the lock. While a round is run `pending` is one
- * more, so nobody else finds the operation ready; that makes rounds exclusive.
+ * Who does what. Handlers, under the conduit lock, match messages with receives (matching.c) and
+ * count down `pending`. When it reaches 0 the operation is put into the list of those that are
+ * ready. Whoever polled looks at that list afterwards, without the lock, and runs the next round: a
+ * thread that waits in the runtime, else the progress thread. So operations go on while the program
+ * computes, need no interpreter, and reduce arrays outside the lock. While a round is run `pending`
+ * is one more, so nobody else finds the operation ready; that makes rounds exclusive.
  *
  * An operation begins in round 0 in the thread that starts it. It is over when its last round is
  * complete, or when it has failed and nothing is on its way into its memory any more.
@@ -16,10 +16,6 @@
  * they were waiting for, and no algorithm has to cope with a peer that gave up. A member that had
  * left the operation with success by then cannot be told there; it declares the team broken, which
  * is told in the same way, and every later operation of the team fails with the same text.
- *
- * A message for an operation that is over here with success has no receive: its sender had another
- * one in mind. That is how it comes out when a rank was the root of two broadcasts where the others
- * expected something else.
  *
  * Memory. An operation is the caller's from start to free; the runtime does not touch it after
  * `over`. An inbox belongs to the table of inboxes; to an open operation, too, which frees it at
@@ -35,8 +31,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TEXT_MAX 512u
 
 static const char *const kind_names[GAS_COLL_KINDS] = {
     "barrier",   "broadcast",      "gather", "scatter", "allgather", "alltoall", "reduce",
@@ -87,7 +81,7 @@ static void finish(gas_coll_t *coll)
     coll->inbox = NULL;
     coll->is_over = true;
     if (too_many) {
-        char text[TEXT_MAX];
+        char text[GAS_COLL_TEXT_MAX];
 
         snprintf(text, sizeof(text),
                  "rank %d sent more than the %s (operation %u of the team) takes: do all ranks use "
@@ -99,8 +93,7 @@ static void finish(gas_coll_t *coll)
         coll->over(coll->over_arg);
 }
 
-/* Something of the operation is complete. */
-static void complete_one(gas_coll_t *coll)
+void gas_coll_complete_one(gas_coll_t *coll)
 {
     coll->since = gas_clock_now();
     if (--coll->pending > 0)
@@ -127,7 +120,7 @@ void gas_coll_fail_locked(gas_coll_t *coll, gas_status_t status, const char *tex
         gas_coll_tell_failed(team, coll->number, status, text);
     coll->wanted = NULL;
     coll->wanted_end = &coll->wanted;
-    if (coll->pending == 0 && !coll->is_ready) { /* cannot be: see complete_one() */
+    if (coll->pending == 0 && !coll->is_ready) { /* cannot be: see gas_coll_complete_one() */
         finish(coll);
         return;
     }
@@ -144,7 +137,7 @@ void gas_coll_fail_locked(gas_coll_t *coll, gas_status_t status, const char *tex
     if (coll->is_ready)
         coll->pending--; /* whoever takes it out of the list sees that it has failed */
     else
-        complete_one(coll);
+        gas_coll_complete_one(coll);
 }
 
 void gas_coll_break_locked(gas_team_t *team, gas_status_t status, const char *text, bool tell)
@@ -160,173 +153,6 @@ void gas_coll_break_locked(gas_team_t *team, gas_status_t status, const char *te
     for (gas_coll_t *coll = team->open, *next; coll != NULL; coll = next) {
         next = coll->next;
         gas_coll_fail_locked(coll, status, text, false);
-    }
-}
-
-/* ---- messages; all under the conduit lock ---- */
-
-/* The buffer of a receive has arrived. */
-static void landed(void *arg, gas_status_t status)
-{
-    gas_coll_recv_t *recv = arg;
-    gas_coll_t *coll = recv->coll;
-
-    gas_msg_free(coll->team->job, recv->msg);
-    recv->msg = NULL;
-    if (status != GAS_OK)
-        gas_coll_fail_locked(coll, status, "a part of it could not be transferred", true);
-    complete_one(coll);
-}
-
-/* Lands what came for a receive of an algorithm. */
-static void land(gas_coll_t *coll, gas_coll_recv_t *recv, gas_msg_t *msg)
-{
-    gas_job_t *job = coll->team->job;
-    bool is_bulk = msg->bulk_count == 1 && msg->data_length == 0;
-    size_t length = is_bulk ? msg->bulk[0].length : msg->data_length;
-
-    if ((!is_bulk && msg->bulk_count > 0) || length != recv->length) {
-        char text[TEXT_MAX];
-
-        snprintf(
-            text, sizeof(text),
-            "rank %d sent %zu bytes in a %s where %zu were expected: do all ranks use the same "
-            "settings?",
-            msg->source, length, gas_coll_kind_name(coll->args.kind), recv->length);
-        gas_msg_free(job, msg);
-        gas_coll_fail_locked(coll, GAS_ERR_MISMATCH, text, true);
-        complete_one(coll);
-        return;
-    }
-    if (is_bulk) {
-        gas_status_t status;
-
-        recv->msg = msg;
-        status = gas_msg_receive(job, msg, &recv->landing, landed, recv);
-        if (status != GAS_OK)
-            landed(recv, status);
-        return;
-    }
-    if (length > 0)
-        memcpy(recv->landing, msg->data, length);
-    gas_msg_free(job, msg);
-    complete_one(coll);
-}
-
-static void hand_over(gas_coll_t *coll, gas_coll_recv_t *recv, gas_msg_t *msg)
-{
-    coll->since = gas_clock_now();
-    if (recv->ready == NULL) {
-        land(coll, recv, msg);
-    } else {
-        recv->msg = msg;
-        recv->ready(recv);
-    }
-}
-
-static gas_coll_recv_t *take_wanted(gas_coll_t *coll, int source)
-{
-    for (gas_coll_recv_t **at = &coll->wanted; *at != NULL; at = &(*at)->next) {
-        gas_coll_recv_t *recv = *at;
-
-        if (recv->source != source)
-            continue;
-        *at = recv->next;
-        if (recv->next == NULL)
-            coll->wanted_end = at;
-        return recv;
-    }
-    return NULL;
-}
-
-/* False, and the operation fails, if the message is of another kind than this operation. */
-static bool agrees(gas_coll_t *coll, const gas_msg_t *msg)
-{
-    gas_coll_head_t head;
-    char text[TEXT_MAX];
-
-    memcpy(&head, msg->header, sizeof(head));
-    if (memcmp(&head.signature, &coll->signature, sizeof(head.signature)) == 0)
-        return true;
-    gas_coll_describe_mismatch(text, sizeof(text), coll->team, coll->number, msg->source,
-                               &head.signature, &coll->signature);
-    gas_coll_fail_locked(coll, GAS_ERR_MISMATCH, text, true);
-    return false;
-}
-
-/* A message for an operation that is over here. */
-static void arrived_late(gas_team_t *team, const gas_coll_head_t *head, int source)
-{
-    gas_coll_signature_t *mine = &team->recent[head->number % GAS_TEAM_RECENT];
-    char text[TEXT_MAX];
-
-    if (team->broken != NULL) {
-        gas_coll_tell_one_broken(team, source);
-        return;
-    }
-    if ((int32_t)(team->failed_below - head->number) > 0)
-        return;
-    if (team->begun - head->number > GAS_TEAM_RECENT)
-        snprintf(text, sizeof(text), "rank %d is in operation %u of the team, which is over here",
-                 source, head->number);
-    else
-        gas_coll_describe_mismatch(text, sizeof(text), team, head->number, source, &head->signature,
-                                   mine);
-    gas_coll_break_locked(team, GAS_ERR_MISMATCH, text, true);
-}
-
-void gas_coll_discard(gas_job_t *job, gas_msg_t *msg)
-{
-    gas_coll_head_t head;
-
-    if (job->discard != NULL && !atomic_load(&job->closed) && msg->header_length >= sizeof(head)) {
-        memcpy(&head, msg->header, sizeof(head));
-        if (head.signature.type == GAS_TYPE_OBJECT)
-            job->discard(job, msg);
-    }
-    gas_msg_free(job, msg);
-}
-
-/* Keeps a message for later; false if there is no memory, or no use for it. */
-static bool keep(gas_job_t *job, const gas_coll_head_t *head, gas_msg_t *msg)
-{
-    gas_inbox_t *inbox = gas_inbox_get(job, head->team, head->number);
-
-    return inbox != NULL && inbox->failure == NULL && gas_inbox_put(inbox, msg);
-}
-
-void gas_coll_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
-{
-    gas_coll_head_t head;
-    gas_inbox_t *inbox;
-    gas_coll_t *coll;
-    gas_team_t *team;
-
-    (void)arg;
-    if (msg->header_length < sizeof(head)) {
-        atomic_fetch_add(&job->dropped, 1);
-        gas_msg_free(job, msg);
-        return;
-    }
-    memcpy(&head, msg->header, sizeof(head));
-    inbox = gas_inbox_find(job, head.team, head.number);
-    coll = inbox != NULL ? inbox->coll : NULL;
-    team = gas_team_find(job, head.team);
-    if (coll != NULL) {
-        /* One that has failed may be gone: it is not touched after that. */
-        bool fits = coll->status == GAS_OK && agrees(coll, msg);
-        gas_coll_recv_t *recv = fits ? take_wanted(coll, msg->source) : NULL;
-
-        if (recv != NULL)
-            hand_over(coll, recv, msg);
-        else if (!fits || !keep(job, &head, msg))
-            gas_coll_discard(job, msg);
-    } else if (team != NULL && (team->broken != NULL || (int32_t)(team->begun - head.number) > 0)) {
-        arrived_late(team, &head, msg->source);
-        gas_coll_discard(job, msg);
-    } else if (!keep(job, &head, msg)) {
-        atomic_fetch_add(&job->dropped, 1);
-        gas_coll_discard(job, msg);
     }
 }
 
@@ -346,7 +172,7 @@ static void sent(void *arg, gas_status_t status)
 
     if (status != GAS_OK)
         gas_coll_fail_locked(coll, status, "a part of it could not be sent", true);
-    complete_one(coll);
+    gas_coll_complete_one(coll);
 }
 
 void gas_coll_send(gas_coll_t *coll, int peer, const void *from, size_t length)
@@ -373,23 +199,9 @@ void gas_coll_send(gas_coll_t *coll, int peer, const void *from, size_t length)
         if (status != GAS_OK)
             gas_coll_fail_locked(coll, status, gas_error_text(), true);
         if (status != GAS_OK || am.bulk_count == 0)
-            complete_one(coll);
+            gas_coll_complete_one(coll);
     }
     gas_job_unlock(job);
-}
-
-/* Takes the message if it is there, else leaves the receive in the list. */
-static void want(gas_coll_t *coll, gas_coll_recv_t *recv)
-{
-    gas_msg_t *msg = gas_inbox_take(coll->inbox, recv->source);
-
-    if (msg != NULL) {
-        hand_over(coll, recv, msg);
-        return;
-    }
-    recv->next = NULL;
-    *coll->wanted_end = recv;
-    coll->wanted_end = &recv->next;
 }
 
 void gas_coll_recv(gas_coll_t *coll, int peer, void *to, size_t length)
@@ -405,14 +217,14 @@ void gas_coll_recv(gas_coll_t *coll, int peer, void *to, size_t length)
     gas_job_lock(job);
     if (coll->status == GAS_OK) {
         coll->pending++;
-        want(coll, recv);
+        gas_coll_want(coll, recv);
     }
     gas_job_unlock(job);
 }
 
 bool gas_coll_alloc(gas_coll_t *coll, char **memory, size_t length)
 {
-    char text[TEXT_MAX];
+    char text[GAS_COLL_TEXT_MAX];
 
     free(*memory);
     *memory = malloc(length > 0 ? length : 1);
@@ -450,7 +262,7 @@ static void run_rounds(gas_coll_t *coll)
         if (again)
             coll->round++;
         else
-            complete_one(coll);
+            gas_coll_complete_one(coll);
         gas_job_unlock(job);
     } while (again);
 }
@@ -473,7 +285,7 @@ void gas_coll_run(gas_job_t *job)
             coll->pending = 1;
             coll->round++;
             if (coll->status != GAS_OK) {
-                complete_one(coll);
+                gas_coll_complete_one(coll);
                 coll = NULL;
             }
         }
@@ -524,7 +336,7 @@ static void look_at_early(gas_coll_t *coll)
         return;
     }
     while ((msg = gas_inbox_next(inbox, msg)) != NULL)
-        if (!agrees(coll, msg))
+        if (!gas_coll_agrees(coll, msg))
             return;
 }
 
@@ -687,7 +499,7 @@ void gas_coll_take(gas_coll_t *coll, gas_coll_recv_t *recv, int source)
     if (coll->status != GAS_OK)
         recv->ready(recv);
     else
-        want(coll, recv);
+        gas_coll_want(coll, recv);
     gas_job_unlock(job);
 }
 
@@ -696,7 +508,7 @@ void gas_coll_close(gas_coll_t *coll)
     gas_job_t *job = coll->team->job;
 
     gas_job_lock(job);
-    complete_one(coll);
+    gas_coll_complete_one(coll);
     gas_job_unlock(job);
 }
 

@@ -14,7 +14,8 @@
 
 #include "../collective.h"
 
-#define GAS_COLL_WINDOW 40u /* receives in a round */
+#define GAS_COLL_WINDOW 40u    /* receives in a round */
+#define GAS_COLL_TEXT_MAX 512u /* of a text that says why something failed */
 
 typedef enum gas_coll_next {
     GAS_COLL_MORE, /* there is another round */
@@ -80,6 +81,16 @@ bool gas_coll_alloc(gas_coll_t *coll, char **memory, size_t length);
 gas_coll_next_t gas_coll_become(gas_coll_t *coll, gas_coll_round_fn run_round);
 
 /* ---- engine ---- */
+
+/* Something of the operation is complete: counts down `pending`. Under the conduit lock. */
+void gas_coll_complete_one(gas_coll_t *coll);
+
+/* matching.c, under the conduit lock: takes the message if it is there, else leaves the receive in
+ * the list. */
+void gas_coll_want(gas_coll_t *coll, gas_coll_recv_t *recv);
+
+/* Likewise: false, and the operation fails, if the message is of another kind than it. */
+bool gas_coll_agrees(gas_coll_t *coll, const gas_msg_t *msg);
 
 /* Fails it, once; tells the other members if `tell`. Under the conduit lock. */
 void gas_coll_fail_locked(gas_coll_t *coll, gas_status_t status, const char *text, bool tell);
