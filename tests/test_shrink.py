@@ -276,6 +276,47 @@ def test_again_and_again(tmp_path: pathlib.Path) -> None:
     )
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_at_any_time(tmp_path: pathlib.Path, seed: int) -> None:
+    """Four of six, in the middle of operations, splits and shrinks, until two are left."""
+    survive(
+        tmp_path,
+        6,
+        4,
+        f"""
+    import random
+
+    order = list(range(6))
+    random.Random({seed}).shuffle(order)
+    victims, last = order[:4], sorted(order[4:])
+    if me in victims:
+        delay = 0.2 + random.Random(10 * {seed} + me).random()
+        threading.Timer(delay, now).start()
+    big = numpy.ones(100_000)
+    team = pygas.world
+    while team.size > 2:
+        try:
+            team.barrier()
+            assert team.allgather(me) == list(team.ranks)
+            assert team.allreduce(big)[0] == team.size
+            assert team.broadcast([me] * 5000, team.size - 1)[0] == team.ranks[-1]
+            half = team.split(team.rank % 2)
+            half.allreduce(1)
+            half.free()
+        except pygas.RankFailedError:
+            team.revoke()
+        after = team.shrink()
+        if team is not pygas.world:
+            team.free()
+        team = after
+    assert list(team.ranks) == last
+    works(team)
+    print("well")
+    """,
+        timeout=60,
+    )
+
+
 def test_calls_while_a_team_shrinks(tmp_path: pathlib.Path) -> None:
     """Who waits in shrink() serves requests; what an exception ends goes on with the next call."""
     survive(
