@@ -39,6 +39,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--each", action="store_true", help="measure each algorithm, not only the selected one"
     )
+    parser.add_argument(
+        "--use",
+        metavar="OPERATION=ALGORITHM,...",
+        help="override what the table selects (PYGAS_COLLECTIVES)",
+    )
     parser.add_argument("--json", action="store_true", help="print the medians as JSON")
 
 
@@ -196,8 +201,8 @@ def _rounds(args: argparse.Namespace) -> dict[str, dict[str, float]]:
             command.append("--allow-run-as-root")
         module = "pygas.bench.peers.mpi4py_collectives"
         variants["mpi4py"] = [*command, sys.executable, "-m", module, str(args.seconds)]
-    elif not args.json:
-        print("left out: mpi4py (needs the package and mpirun)")
+    else:
+        print("left out: mpi4py (needs the package and mpirun)", file=sys.stderr)
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in variants}
     for _ in range(args.rounds):
         for name, words in variants.items():
@@ -210,6 +215,8 @@ def main(args: argparse.Namespace) -> int:
     if args.table:
         _print_table()
         return 0
+    if args.use is not None:
+        os.environ["PYGAS_COLLECTIVES"] = args.use
     medians = _rounds(args)
     ours, theirs = medians["PyGAS"], medians.get("mpi4py", {})
     if not ours:
