@@ -244,7 +244,8 @@ gas_coll_next_t gas_coll_become(gas_coll_t *coll, gas_coll_round_fn run_round)
     return GAS_COLL_MORE;
 }
 
-/* Runs rounds until one has to wait, beginning with coll->round. `pending` is 1. */
+/* Runs rounds until one has to wait, beginning with coll->round. `pending` is 1; this thread has
+ * been counted as `running`. */
 static void run_rounds(gas_coll_t *coll)
 {
     gas_job_t *job = coll->team->job;
@@ -263,6 +264,8 @@ static void run_rounds(gas_coll_t *coll)
             coll->round++;
         else
             gas_coll_complete_one(coll);
+        if (!again)
+            atomic_fetch_sub(&job->colls.running, 1);
         gas_job_unlock(job);
     } while (again);
 }
@@ -287,6 +290,8 @@ void gas_coll_run(gas_job_t *job)
             if (coll->status != GAS_OK) {
                 gas_coll_complete_one(coll);
                 coll = NULL;
+            } else {
+                atomic_fetch_add(&colls->running, 1);
             }
         }
         gas_job_unlock(job);
@@ -365,6 +370,8 @@ static gas_status_t begin(gas_coll_t *coll, const char *refusal)
     coll->next = team->open;
     team->open = coll;
     coll->pending = 1;
+    if (!coll->is_exchange)
+        atomic_fetch_add(&job->colls.running, 1);
     coll->since = gas_clock_now();
     if (refusal != NULL)
         gas_coll_fail_locked(coll, GAS_ERR_MISMATCH, refusal, true);

@@ -165,6 +165,7 @@ typedef struct gas_colls {
     gas_inboxes_t inboxes;
     gas_coll_t *ready, **ready_end; /* can go on; guarded by the conduit lock */
     atomic_size_t ready_count;      /* written under the lock, read anywhere */
+    atomic_size_t running;          /* threads that run rounds; likewise */
     bool polling;                   /* a poll is on, whose caller looks at `ready` afterwards;
                                        guarded by the conduit lock */
     _Atomic(uint64_t) probed;       /* when operations that hang were last looked for */

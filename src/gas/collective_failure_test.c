@@ -250,6 +250,30 @@ static void test_lost_rank(void)
     world_stop(&world);
 }
 
+/* What a rank sent before it died counts, also if that takes several rounds to be seen. */
+static void test_lost_after_its_part(void)
+{
+    gas_coll_args_t args = {.kind = GAS_COLL_BARRIER, .algorithm = GAS_COLL_AUTO};
+    world_t world;
+
+    for (int i = 0; i < 20; i++) {
+        start(&world, 3);
+        gas_job_lock(world.jobs[0]); /* so that nobody polls */
+        for (int rank = 0; rank < 3; rank++)
+            begin(&world, rank, &args);
+        collect_finish_on(&world, 1, &parts[1]);
+        gas_job_close(world.jobs[1]);
+        gas_failure_report(world.jobs[0], 1, -9, "was killed by SIGKILL");
+        gas_job_unlock(world.jobs[0]);
+        collect_finish_on(&world, 0, &parts[0]);
+        CHECK(gas_coll_status(parts[1].coll) == GAS_OK);
+        CHECK(gas_coll_status(parts[0].coll) == GAS_OK);
+        collect_finish_on(&world, 2, &parts[2]);
+        collect_free(parts, 3);
+        world_stop(&world);
+    }
+}
+
 /* An operation fails, or a team is broken, before most members have made the team. */
 static void test_before_the_team_is_made(void)
 {
@@ -323,6 +347,7 @@ int main(void)
     RUN(test_failed_by_one);
     RUN(test_failed_transfers);
     RUN(test_lost_rank);
+    RUN(test_lost_after_its_part);
     RUN(test_before_the_team_is_made);
     RUN(test_malformed);
     return 0;

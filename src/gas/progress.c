@@ -36,6 +36,7 @@
 #include "clock.h"
 #include "job.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,26 @@
 #define BACKLOG_NS 50000u     /* between polls for sends that the transport has not taken */
 #define BUSY_MAX 64u          /* arms answered BUSY in a row before short sleeps */
 #define POLLS_MAX 64u         /* of the progress thread in a row */
+#define CATCH_UP_MAX 10000u   /* polls for what a rank had sent; should others send for ever */
+
+/* What a rank sent before it failed counts: so the collective operations that it lets go on do,
+ * before those that miss it are failed. Under the conduit lock, which is given up in between. */
+static void catch_up(gas_job_t *job)
+{
+    for (unsigned i = 0; i < CATCH_UP_MAX; i++) {
+        unsigned done = job->conduit->ops->poll(job->conduit);
+
+        if (done == 0 && atomic_load(&job->colls.ready_count) == 0 &&
+            atomic_load(&job->colls.running) == 0)
+            return;
+        job->colls.polling = false;
+        pthread_mutex_unlock(&job->lock);
+        gas_coll_run(job);
+        sched_yield(); /* another thread may be running a round */
+        pthread_mutex_lock(&job->lock);
+        job->colls.polling = true;
+    }
+}
 
 unsigned gas_progress_poll(gas_job_t *job)
 {
@@ -55,8 +76,10 @@ unsigned gas_progress_poll(gas_job_t *job)
         return 0;
     job->colls.polling = true;
     done = job->conduit->ops->poll(job->conduit);
-    if (atomic_load_explicit(&job->failure.pending, memory_order_relaxed))
+    if (atomic_load_explicit(&job->failure.pending, memory_order_relaxed)) {
+        catch_up(job);
         gas_failure_handle(job);
+    }
     job->colls.polling = false;
     gas_job_note_backlog(job);
     pthread_mutex_unlock(&job->lock);

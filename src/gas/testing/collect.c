@@ -50,6 +50,16 @@ void collect_finish(world_t *world, collected_t *parts, int count)
     }
 }
 
+void collect_finish_on(world_t *world, int rank, collected_t *part)
+{
+    uint64_t deadline = gas_clock_now() + UINT64_C(20000000000);
+
+    while (part->begun == GAS_OK && !atomic_load(&part->over)) {
+        gas_progress_poll(world->jobs[rank]);
+        CHECK(gas_clock_left(deadline) > 0);
+    }
+}
+
 void collect_free(collected_t *parts, int count)
 {
     for (int i = 0; i < count; i++)

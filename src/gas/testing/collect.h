@@ -22,6 +22,9 @@ void collect_begin(gas_team_t *team, const gas_coll_args_t *args, collected_t *p
  * than 20 s. */
 void collect_finish(world_t *world, collected_t *parts, int count);
 
+/* The same for one part, which polls for its rank only. */
+void collect_finish_on(world_t *world, int rank, collected_t *part);
+
 /* Frees the parts of those that were begun. */
 void collect_free(collected_t *parts, int count);
 
