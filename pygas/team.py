@@ -246,7 +246,7 @@ class Team(Collectives):
 
     def _give_up(self, exception: BaseException) -> None:
         """Put a team out of use that this rank will not have."""
-        because = f"rank {core().rank()} has not got the team: {exception!r}"
+        because = f"rank {core().rank()} has not got the team: {exception!a}"
         self._members.abandon(because, isinstance(exception, RankFailedError))
         _teams.pop(self._members.id, None)
         self._members.free()
@@ -281,8 +281,9 @@ class Team(Collectives):
         try:
             if self._shrunk is None:
                 self._shrunk = Team._create(*members.shrink())
-            # So that it can be passed to any member afterwards, if they live that long.
-            with contextlib.suppress(RankFailedError):
+            # So that it can be passed to any member afterwards. If one fails, or has revoked the
+            # team by now, its next operation will say so.
+            with contextlib.suppress(RankFailedError, CollectiveError):
                 self._shrunk.barrier()
             team, self._shrunk = self._shrunk, None
         finally:
@@ -305,8 +306,9 @@ class Team(Collectives):
         `CollectiveError`; `shrink` and `free` work. For a rank that will not take part any more,
         since a rank has failed that others may not be waiting for: they would wait for this one.
         """
+        members = self._members
         failed = bool(core().failed_ranks())
-        self._members.abandon(f"rank {core().rank()} has revoked the team", failed)
+        members.abandon(f"rank {core().rank()} has revoked the team", failed)
 
     def free(self) -> None:
         """Free the team. Collective, blocks until every member has called it.

@@ -435,6 +435,30 @@ def test_after_a_disagreement() -> None:
     other.free()
 
 
+def meet_often(team: pygas.Team) -> None:
+    for _ in range(1000):
+        team.barrier()
+
+
+@pytest.mark.ranks(1, 3)
+def test_revoke() -> None:
+    """Also what others are in already, and a team that others are still getting."""
+    team = pygas.world.split(0)
+    assert team is not None
+    if team.rank == team.size - 1:
+        team.revoke()
+    with pytest.raises(pygas.CollectiveError, match="has revoked the team"):
+        meet_often(team)
+    for _ in range(20):
+        after = team.shrink()
+        team.free()
+        team = after
+        team.revoke()
+    with pytest.raises(pygas.CollectiveError, match="has revoked the team"):
+        team.allreduce(1)
+    assert team.shrink().allreduce(1) == pygas.THREADS
+
+
 def disagree(team: pygas.Team) -> None:
     team.broadcast(1, team.rank % 2)
     for _ in range(5):
