@@ -21,17 +21,16 @@ request.
 
 from __future__ import annotations
 
+import collections
 import gc
-import itertools
 import sys
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from pygas import _job
 from pygas._job import core, init
 from pygas.collectives.objects import tree
-from pygas.team import world
 
 __all__ = ["collect"]
 
@@ -41,43 +40,69 @@ _PASSES = 8  # finalizers may make more garbage, and that has finalizers
 _PAUSE = 0.001  # seconds; doubles from try to try
 _LEFT = 10.0  # seconds for releases to take effect
 
-_numbers = itertools.count()
 Parts = dict[int, list[Any]]
+
+
+class _Meeting:
+    """The ranks that collect together: all but those that have failed, as far as is known.
+
+    What they send each other is numbered anew when the number of failures has changed. So ranks
+    that noticed one in the middle of a collection, at different places, understand each other in
+    the next one.
+    """
+
+    _numbers: ClassVar[collections.Counter[int]] = collections.Counter()  # by failures
+
+    def __init__(self) -> None:
+        module = core()
+        dead = {rank for rank, _, _ in module.failed_ranks()}
+        self.failures = len(dead)
+        self.ranks = [rank for rank in range(module.size()) if rank not in dead]
+        self.place = self.ranks.index(module.rank())
+
+    def number(self) -> int:
+        """Return the number of the next thing that all do."""
+        self._numbers[self.failures] += 1
+        return self._numbers[self.failures]
+
+    def exchange(self, parts: Parts) -> list[Any]:
+        """Give `parts[rank]` to each rank; return what all ranks have for this one. Collective.
+
+        Up a binomial tree and down again; on the way down each rank gets what is for the ranks
+        below it.
+        """
+        module = core()
+        tag = _job.TAG_COLLECT + (self.failures << 36) + 2 * self.number()
+        parent, children = tree(self.place, len(self.ranks))
+        parts = {rank: list(items) for rank, items in parts.items()}
+        for child in children:
+            _merge(parts, module.take(tag, self.ranks[child], self.failures).decode())
+        if parent is not None:
+            module.post((self.ranks[parent],), tag, module.encode(parts))
+            parts = module.take(tag + 1, self.ranks[parent], self.failures).decode()
+        for child in children:
+            below = set(self.ranks[child : child + (child & -child)])
+            module.post(
+                (self.ranks[child],),
+                tag + 1,
+                module.encode({rank: items for rank, items in parts.items() if rank in below}),
+            )
+        return parts.get(module.rank(), [])
+
+    def sum(self, value: int) -> int:
+        """Return the sum over all ranks. Collective."""
+        total = sum(self.exchange({self.ranks[0]: [value]}))
+        ranks = self.ranks if self.place == 0 else ()
+        return int(self.exchange({rank: [total] for rank in ranks})[0])
+
+    def meet(self) -> None:
+        """Wait until all ranks are here. Collective."""
+        self.sum(0)
 
 
 def _merge(parts: Parts, more: Parts) -> None:
     for rank, items in more.items():
         parts.setdefault(rank, []).extend(items)
-
-
-def _exchange(parts: Parts) -> list[Any]:
-    """Give `parts[rank]` to each rank; return what all ranks have for this one. Collective.
-
-    Up a binomial tree, whose root is rank 0, and down again; on the way down each rank gets what is
-    for the ranks below it.
-    """
-    module = core()
-    me, ranks = module.rank(), module.size()
-    tag = _job.TAG_COLLECT + 2 * next(_numbers)
-    parent, children = tree(me, ranks)
-    parts = {rank: list(items) for rank, items in parts.items()}
-    for child in children:
-        _merge(parts, module.take(tag, child).decode())
-    if parent is not None:
-        module.post((parent,), tag, module.encode(parts))
-        parts = module.take(tag + 1, parent).decode()
-    for child in children:
-        beyond = child + (child & -child)
-        below = {rank: items for rank, items in parts.items() if child <= rank < beyond}
-        module.post((child,), tag + 1, module.encode(below))
-    return parts.get(me, [])
-
-
-def _sum(value: int) -> int:
-    """Return the sum over all ranks. Collective."""
-    total = sum(_exchange({0: [value]}))
-    ranks = range(core().size() if core().rank() == 0 else 0)
-    return int(_exchange({rank: [total] for rank in ranks})[0])
 
 
 def _by_owner(rows: Iterable[tuple[Any, ...]]) -> Parts:
@@ -97,35 +122,43 @@ def _scan() -> Any:
         return None
 
 
-def _is_quiet(flow: tuple[int, int]) -> bool:
+def _is_quiet(meeting: _Meeting, flow: tuple[int, int]) -> bool:
     """Tell whether no message is on its way, by the numbers sent and received. Collective."""
     sent, received = flow
-    return _sum(sent - received) == 0
+    return meeting.sum(sent - received) == 0
 
 
-def _calm_down() -> None:
+def _calm_down(meeting: _Meeting) -> None:
     """Wait until no message is on its way, but not for ever. Collective."""
     module = core()
     module.release()
-    world.barrier()
+    meeting.meet()
     for attempt in range(_LOOKS):
-        if _is_quiet(module.flow()):
+        if _is_quiet(meeting, module.flow()):
             return
         module.progress()
         time.sleep(_PAUSE / 20 * 1.5**attempt)
 
 
-def _find() -> tuple[Any, int]:
+def _await_recount() -> None:
+    """Wait until what failed ranks had is no longer counted."""
+    end = time.monotonic() + _LEFT
+    while not core().recounted() and time.monotonic() < end:
+        core().progress()
+        time.sleep(_PAUSE / 10)
+
+
+def _find(meeting: _Meeting) -> tuple[Any, int]:
     """Return the scan and how many objects are garbage, of all ranks; -1: cannot be told."""
     scan = _scan()
-    if _sum(scan is None):
+    if meeting.sum(scan is None):
         raise MemoryError("a rank has no memory to look for garbage")
-    if not _is_quiet(scan.flow()):
+    if not _is_quiet(meeting, scan.flow()):
         return scan, -1
-    live = scan.settle(_exchange(_by_owner(scan.holdings())))
-    while _sum(len(live)):
-        live = scan.revive(_exchange(_by_owner(live)))
-    return scan, _sum(scan.garbage())
+    live = scan.settle(meeting.exchange(_by_owner(scan.holdings())))
+    while meeting.sum(len(live)):
+        live = scan.revive(meeting.exchange(_by_owner(live)))
+    return scan, meeting.sum(scan.garbage())
 
 
 def _await_end(scan: Any) -> None:
@@ -137,25 +170,27 @@ def _await_end(scan: Any) -> None:
         time.sleep(_PAUSE / 10)
 
 
-def _one_pass() -> int | None:
+def _one_pass(meeting: _Meeting) -> int | None:
     """Return how many objects were freed; None if the ranks were not quiet, or finalizers ran."""
-    _calm_down()
-    scan, found = _find()
+    _calm_down(meeting)
+    scan, found = _find(meeting)
     if found <= 0:
         return None if found < 0 else 0
-    if _sum(scan.finalize()) or _sum(not scan.sever()):
+    if meeting.sum(scan.finalize()):
+        return None
+    if meeting.sum(not scan.sever(meeting.number(), meeting.failures)):
         return None
     _await_end(scan)
     del scan
     gc.collect()
-    world.barrier()
+    meeting.meet()
     return found
 
 
-def _all_passes() -> int:
+def _all_passes(meeting: _Meeting) -> int:
     freed = passes = 0
     for attempt in range(_TRIES):
-        count = _one_pass()
+        count = _one_pass(meeting)
         if count == 0 or passes == _PASSES:
             return freed
         if count is not None:
@@ -185,6 +220,9 @@ def collect() -> int:
     Future that refers to it has not been asked for its result, or if memory that does not take part
     in Python's collection refers to it (an array of objects, say).
 
+    Ranks that have failed take no part, and nothing that only they referred to is left when it
+    returns.
+
     Returns
     -------
     int
@@ -192,6 +230,9 @@ def collect() -> int:
 
     Raises
     ------
+    RankFailedError
+        If a rank fails meanwhile, on the ranks that notice it before they are done: call it again,
+        on all ranks.
     RuntimeError
         On every rank, if the ranks exchanged requests all the time: other threads were at work. On
         a free-threaded build.
@@ -203,6 +244,8 @@ def collect() -> int:
         raise RuntimeError("collect() needs an interpreter with a lock (not a free-threaded build)")
     core().hold(True)
     try:
-        return _all_passes()
+        core().catch_up()
+        _await_recount()
+        return _all_passes(_Meeting())
     finally:
         core().hold(False)

@@ -32,6 +32,7 @@ _KINDS = {
     14: "release",
     15: "weight",
     16: "weight",
+    17: "recount",
 }
 _OWN_CODE = os.path.dirname(__file__) + os.sep
 _LINES_MOST = 20  # of a report

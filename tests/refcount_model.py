@@ -14,7 +14,14 @@ deliver   the first message of a channel arrives: a reference may be kept or thr
 run       the owner serves a request that has arrived
 reclaim   the owner lets go of an object without weight, pins and local reference (exports.c)
 crash     one rank dies; what it has sent arrives up to some message, what it was sent is lost
-recount   the survivors, with no message on its way, tell the owner what weight they hold
+learn     a survivor gets to know of that; before, it has looked at all that the dead had sent
+join      a survivor joins the round of the recount (recount.c): it records its weight and tells the
+          owner. It does so at any time, and before it takes in weight that was sent in that round;
+          weight sent before its sender joined, and taken in later, it tells the owner, too
+again     one has joined before it knew of the failure, and may have sent to the dead since: another
+          round is needed
+apply     all know and have joined, and all weight of before has come: the owner subtracts what
+          nobody has told of
 
 In every state the weight that the owner has on record must be what is out, and nobody refers to an
 object that was reclaimed. In every state in which nothing can happen any more the object must have
@@ -38,6 +45,7 @@ class Message(NamedTuple):
 
     kind: str  # "ref", "release", "ask", "grant", "request"
     weight: int = 0
+    round: int = 0  # of its sender, when it was sent
 
 
 class Rank(NamedTuple):
@@ -48,6 +56,8 @@ class Rank(NamedTuple):
     asked: bool = False
     obtaining: bool = False
     alive: bool = True
+    round: int = 0  # of the recount that it has joined last
+    known: int = 0  # failures
 
 
 class State(NamedTuple):
@@ -63,6 +73,13 @@ class State(NamedTuple):
     requests: int
     obtains: int
     crashes: int
+    failures: int = 0
+    target: int = 0  # the round that all are to join
+    early: bool = False  # somebody joined it without knowing of all failures
+    round: int = 0  # of the owner
+    known: int = 0  # likewise
+    record: int = -1  # the weight when the owner joined; -1: it has not, or it is over
+    explained: int = 0  # of which the owner has been told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +98,12 @@ class Model:
     release_early: bool = False  # weight goes home while references are left
     no_order: bool = False  # channels do not keep the order of messages
     grant_to_nobody: bool = False  # weight that nobody needs any more is lost
+    forget_late: bool = False  # nobody tells of weight that was on its way
+    join_late: bool = False  # weight of a round is taken in before joining
+    apply_early: bool = False  # though weight of before is on its way
+    apply_early_joins: bool = False  # though somebody did not know of the failure when it joined
+    learn_unread: bool = False  # though what the dead sent has not been looked at
+    subtract_all: bool = False  # what is missing from the weight of now, not of then
 
     def start(self) -> State:
         """Return the state before anything has happened."""
@@ -101,7 +124,8 @@ class Model:
 
     def _put(self, state: State, source: int, target: int, message: Message) -> State:
         if target != OWNER and not state.ranks[target - 1].alive:
-            return state
+            return state  # lost, if the source does not know; see _sends()
+        message = message._replace(round=self._round(state, source))
         at = source * self.size + target
         channels = list(state.channels)
         channels[at] = (*channels[at], message)
@@ -113,12 +137,19 @@ class Model:
         ranks[rank - 1] = ranks[rank - 1]._replace(**values)  # type: ignore[arg-type]
         return state._replace(ranks=tuple(ranks))
 
+    @staticmethod
+    def _knows_dead(state: State, source: int, target: int) -> bool:
+        known = state.known if source == OWNER else state.ranks[source - 1].known
+        return target != OWNER and not state.ranks[target - 1].alive and known == state.failures
+
     def _sends(self, state: State) -> Iterator[tuple[str, State]]:
         if state.sends == 0:
             return
         spent = state._replace(sends=state.sends - 1)
         if state.exists and state.local:
             for target in range(1, self.size):
+                if self._knows_dead(state, OWNER, target):
+                    continue
                 yield (
                     f"owner sends to {target}",
                     self._put(
@@ -138,7 +169,7 @@ class Model:
                     yield f"{source} asks", self._put(asking, source, OWNER, Message("ask"))
                 continue
             for target in range(self.size):
-                if target != source:
+                if target != source and not self._knows_dead(state, source, target):
                     part = 1 if target == OWNER else rank.weight // 2
                     left = rank.weight - (0 if self.split_for_nothing else part)
                     after = self._set(spent, source, weight=left)
@@ -187,8 +218,78 @@ class Model:
         channels = list(state.channels)
         for source in range(self.size):
             channels[source * self.size + number] = ()
-        state = state._replace(channels=tuple(channels), crashes=state.crashes - 1)
+        state = state._replace(
+            channels=tuple(channels),
+            crashes=state.crashes - 1,
+            failures=state.failures + 1,
+            target=state.target + 1,
+            early=False,
+            record=-1,
+            explained=0,
+        )
         return self._set(state, number, **Rank(alive=False)._asdict())
+
+    # ---- the recount ----
+
+    @staticmethod
+    def _round(state: State, number: int) -> int:
+        return state.round if number == OWNER else state.ranks[number - 1].round
+
+    @staticmethod
+    def _known(state: State, number: int) -> int:
+        return state.known if number == OWNER else state.ranks[number - 1].known
+
+    def _join(self, state: State, number: int) -> State:
+        early = state.early or self._known(state, number) < state.failures
+        state = state._replace(early=early)
+        if number == OWNER:
+            return state._replace(round=state.target, record=state.weight)
+        told = state._replace(explained=state.explained + state.ranks[number - 1].weight)
+        return self._set(told, number, round=state.target)
+
+    def _see(self, state: State, number: int, message: Message) -> State:
+        """Do what has to be done before weight is taken in."""
+        if message.kind in ("ask", "request"):
+            return state
+        if message.round > self._round(state, number) and not self.join_late:
+            # Of a round that was given up, as one more rank has failed: the next one will do.
+            state = self._join(state, number)
+        if message.round < self._round(state, number) == state.target and not self.forget_late:
+            state = state._replace(explained=state.explained + message.weight)
+        return state
+
+    def _recount(self, state: State) -> Iterator[tuple[str, State]]:
+        alive = [OWNER, *(n for n in range(1, self.size) if state.ranks[n - 1].alive)]
+        dead = [n for n in range(self.size) if n not in alive]
+        for number in alive:
+            unread = any(state.channels[source * self.size + number] for source in dead)
+            if self._known(state, number) < state.failures and (not unread or self.learn_unread):
+                if number == OWNER:
+                    yield "owner learns", state._replace(known=state.failures)
+                else:
+                    yield f"{number} learns", self._set(state, number, known=state.failures)
+            if self._round(state, number) < state.target:
+                yield f"{number} joins", self._join(state, number)
+        if any(
+            self._round(state, n) < state.target or self._known(state, n) < state.failures
+            for n in alive
+        ):
+            return
+        if state.early and not self.apply_early_joins:
+            after = state._replace(target=state.target + 1, early=False, record=-1, explained=0)
+            yield "again", after
+            return
+        if state.record < 0:
+            return
+        for source, target in itertools.product(alive, alive):
+            for message in state.channels[source * self.size + target]:
+                white = message.round < state.target and message.kind not in ("ask", "request")
+                if white and not self.apply_early:
+                    return
+        total = state.weight if self.subtract_all else state.record
+        lost = total - state.explained
+        assert lost >= 0, "more weight than there is"
+        yield "owner applies", state._replace(weight=state.weight - lost, record=-1, explained=0)
 
     def _deliveries(self, state: State) -> Iterator[tuple[str, State]]:
         for source, target in itertools.product(range(self.size), repeat=2):
@@ -209,6 +310,7 @@ class Model:
                 yield f"{source}->{target} lost", state._replace(channels=tuple(channels))
 
     def _at_owner(self, state: State, source: int, message: Message) -> State:
+        state = self._see(state, OWNER, message)
         if message.kind in ("ref", "release"):
             assert state.exists or message.weight == 0, "a reference to what was reclaimed"
             return state._replace(weight=state.weight - message.weight)
@@ -222,6 +324,7 @@ class Model:
     def _at_rank(
         self, label: str, state: State, number: int, message: Message
     ) -> Iterator[tuple[str, State]]:
+        state = self._see(state, number, message)
         rank = state.ranks[number - 1]
         if message.kind == "ref":
             lost = message.weight if self.forget_refused else 0
@@ -252,12 +355,6 @@ class Model:
                 weight=rank.weight + (message.weight if wanted else 0),
             ),
         )
-
-    def _recount(self, state: State) -> Iterator[tuple[str, State]]:
-        if any(rank.alive is False for rank in state.ranks) and not any(state.channels):
-            held = sum(rank.weight for rank in state.ranks)
-            if state.weight != held:
-                yield "recount", state._replace(weight=held)
 
     def successors(self, state: State) -> Iterator[tuple[str, State]]:
         """Return what may come next."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from refcount_model import Model, explore
 
@@ -12,6 +14,8 @@ from refcount_model import Model, explore
         Model(sends=2),
         Model(sends=3, requests=0, obtains=1),
         Model(sends=2, requests=1, obtains=0, crashes=1),
+        Model(sends=2, requests=0, obtains=1, crashes=1),
+        Model(sends=2, requests=0, obtains=0, crashes=2),
         Model(sends=3, requests=0, obtains=0, crashes=1),
         Model(size=4, sends=3, requests=0, obtains=0),
     ],
@@ -35,3 +39,20 @@ def test_every_state_is_as_it_should_be(model: Model) -> None:
 def test_mistakes_are_found(mistake: str, complaint: str) -> None:
     with pytest.raises(AssertionError, match=complaint):
         explore(Model(**{mistake: True}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("mistake", "complaint"),
+    [
+        ("forget_late", "!="),
+        ("join_late", "more weight than there is"),
+        ("apply_early", "!="),
+        ("apply_early_joins", "never reclaimed"),
+        ("learn_unread", "!="),
+        ("subtract_all", "!="),
+    ],
+)
+def test_mistakes_after_a_crash_are_found(mistake: str, complaint: str) -> None:
+    model = Model(sends=2, requests=0, obtains=0, crashes=1)
+    with pytest.raises(AssertionError, match=complaint):
+        explore(dataclasses.replace(model, **{mistake: True}))  # type: ignore[arg-type]

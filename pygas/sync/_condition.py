@@ -9,7 +9,7 @@ from typing import Any
 from pygas import _core
 from pygas._core import Future, Proxy, deferred
 from pygas.sync._lock import Claim, Lock, RLock, Thread
-from pygas.sync._waiters import Waiters, done
+from pygas.sync._waiters import Waiters, done, fail
 
 __all__ = ["Condition"]
 
@@ -40,6 +40,8 @@ class Condition:
         self._lock: Lock | RLock = thing
         self._mutex = thing._mutex  # guards both
         self._waiters = Waiters(self._mutex)  # with the claims to the lock that they gave up
+        with self._mutex:
+            thing._conditions.add(self)
 
     @deferred
     def acquire(self, blocking: bool = True, timeout: float = -1) -> Future[bool]:
@@ -85,9 +87,15 @@ class Condition:
         return waiter
 
     def _retake(self, waiter: Future[bool], claim: Claim) -> None:
+        taken, abandoned = False, None
         with self._mutex:
-            taken = self._lock._take_for(waiter, claim)
-        if taken:
+            if self._lock._abandoned:
+                abandoned = self._lock._claim
+            else:
+                taken = self._lock._take_for(waiter, claim)
+        if abandoned is not None:
+            fail(waiter, self._lock._abandonment(abandoned))
+        elif taken:
             waiter.set_result(claim.result)
 
     @deferred
@@ -108,6 +116,8 @@ class Condition:
         ------
         RuntimeError
             If the lock is not held (an RLock: by this thread).
+        RankFailedError
+            If a rank fails while it holds the lock. Then the lock is not acquired again.
         """
         return self._wait(_core.caller(), timeout)
 
@@ -163,6 +173,10 @@ class Condition:
             while left > 0 and (entry := self._waiters.take()) is not None:
                 self._lock._take_for(*entry)  # after us: the lock is held
                 left -= 1
+
+    def recover(self) -> bool:
+        """Take the lock if its holder's rank has failed, as its own method does. Does not wait."""
+        return self._lock.recover()
 
     def _pygas_take_back(self, outcome: bool, holder: Thread) -> None:
         self._lock._release(holder)

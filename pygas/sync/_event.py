@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import BrokenBarrierError
 
+from pygas import _core
 from pygas._core import Future, deferred
+from pygas.sync import _failures
 from pygas.sync._waiters import Mutex, Waiters, done, fail
 
 __all__ = ["Barrier", "Event"]
@@ -18,6 +20,7 @@ class Event:
         self._mutex = Mutex()
         self._flag = False  # guarded by _mutex, as is the next one
         self._waiters = Waiters(self._mutex)
+        _failures.watch(self)
 
     def is_set(self) -> bool:
         """Return whether the flag is set. Does not wait."""
@@ -52,6 +55,12 @@ class Event:
                 return done(False)
             return self._waiters.add(None, timeout, lambda waiter: waiter.set_result(False))
 
+    def _rank_failed(self, rank: int) -> None:
+        with self._mutex:
+            gone = self._waiters.take_rank(rank)
+        for waiter in gone:
+            waiter.set_result(False)
+
     def __repr__(self) -> str:
         return f"<pygas.Event at {id(self):#x}, {'set' if self._flag else 'unset'}>"
 
@@ -84,8 +93,10 @@ class Barrier:
         self._action = action
         self._timeout = timeout
         self._mutex = Mutex()
-        self._broken = False  # guarded by _mutex, as is the next one
+        self._broken = False  # guarded by _mutex, as are the next two
         self._waiters = Waiters(self._mutex)
+        self._comers: set[int] | None = None  # the ranks that came the last time; None: never yet
+        _failures.watch(self)
 
     @deferred
     def wait(self, timeout: float | None = None) -> Future[int]:
@@ -102,7 +113,8 @@ class Barrier:
         Raises
         ------
         threading.BrokenBarrierError
-            If it is broken or reset, before or while this waits.
+            If it is broken or reset, before or while this waits. The failure of a rank that has
+            a part in it breaks it.
         """
         if timeout is None:
             timeout = self._timeout
@@ -111,11 +123,13 @@ class Barrier:
                 raise BrokenBarrierError
             if len(self._waiters) + 1 < self._parties:
                 return self._add(timeout)
-            others = self._waiters.take_all()
-            if len(others) + 1 < self._parties:  # one was just cancelled
-                for waiter in others:
-                    self._waiters.put_back(waiter)
+            pairs = self._waiters.take_all_with_ranks()
+            if len(pairs) + 1 < self._parties:  # one was just cancelled
+                for waiter, rank in pairs:
+                    self._waiters.put_back(waiter, rank)
                 return self._add(timeout)
+            others = [waiter for waiter, _ in pairs]
+            self._comers = {_core.caller()[0], *(rank for _, rank in pairs)}
         return self._go(others)
 
     def _add(self, timeout: float | None) -> Future[int]:
@@ -145,6 +159,16 @@ class Barrier:
     def abort(self) -> None:
         """Break the barrier: all who wait or come get a BrokenBarrierError. Does not wait."""
         self._break([])
+
+    def _rank_failed(self, rank: int) -> None:
+        with self._mutex:
+            if self._comers is not None and rank not in self._comers:
+                waits = self._waiters.take_rank(rank)
+                if not waits:
+                    return  # it has no part in this
+            else:
+                waits = []
+        self._break(waits)
 
     def reset(self) -> None:
         """Mend the barrier; who waits gets a BrokenBarrierError. Does not wait."""

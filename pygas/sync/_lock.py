@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
+from collections import Counter
 from typing import Any, NamedTuple
 
 from pygas import _core
 from pygas._core import Future, deferred
-from pygas.sync._waiters import Mutex, Waiters, done, refuse
+from pygas.errors import RankFailedError
+from pygas.sync import _failures
+from pygas.sync._waiters import Mutex, Waiters, done, fail, refuse
 
 __all__ = ["BoundedSemaphore", "Claim", "Lock", "RLock", "Semaphore"]
 
@@ -31,6 +35,9 @@ class _BaseLock:
         self._mutex = Mutex()
         self._claim: Claim | None = None  # of its holder; guarded by _mutex, as is the next one
         self._waiters = Waiters(self._mutex)  # with their claims
+        self._abandoned = False  # its holder has failed; guarded by _mutex, too
+        self._conditions: weakref.WeakSet[Any] = weakref.WeakSet()  # that use it; likewise
+        _failures.watch(self)
 
     def _acquire(self, blocking: bool, timeout: float, giver: object) -> Future[bool]:
         if not blocking and timeout != -1:
@@ -42,6 +49,8 @@ class _BaseLock:
             claim = self._claim
             if claim is None:
                 self._claim = Claim(me)
+            elif self._abandoned and claim.holder != me:
+                raise self._abandonment(claim)
             elif self._reentrant and claim.holder == me:
                 self._claim = claim._replace(depth=claim.depth + 1)
             elif not blocking or timeout == 0:
@@ -55,6 +64,7 @@ class _BaseLock:
         """Give the lock to the first who waits, if any, who is to be told: under the mutex."""
         entry = self._waiters.take()
         self._claim = entry[1] if entry is not None else None
+        self._abandoned = False
         return entry
 
     def locked(self) -> bool:
@@ -63,6 +73,41 @@ class _BaseLock:
 
     def release(self) -> None:
         raise NotImplementedError
+
+    def recover(self) -> bool:
+        """Take the lock if its holder's rank has failed. Does not wait.
+
+        Who gets it can set right what the holder may have left half done, and then releases it:
+        from then on the lock is as good as new.
+
+        Returns
+        -------
+        False if there is nothing to recover: nobody holds it, or a thread of a rank that lives,
+        which may have recovered it.
+        """
+        with self._mutex:
+            if not self._abandoned:
+                return False
+            self._claim = Claim(_core.caller())
+            self._abandoned = False
+        return True
+
+    @staticmethod
+    def _abandonment(claim: Claim) -> RankFailedError:
+        return _failures.error(
+            claim.holder[0], "it held this lock, which recover() gives to the first who asks"
+        )
+
+    def _rank_failed(self, rank: int) -> None:
+        with self._mutex:
+            claim = self._claim
+            groups = [self._waiters, *(condition._waiters for condition in self._conditions)]
+            gone = [waiter for group in groups for waiter in group.take_rank(rank)]
+            if claim is not None and claim.holder[0] == rank and not self._abandoned:
+                self._abandoned = True
+                gone += [waiter for group in groups for waiter in group.take_all()]
+        for waiter in gone:
+            fail(waiter, self._abandonment(claim or Claim((rank, 0))))
 
     def _release(self, me: Thread | None) -> None:
         raise NotImplementedError
@@ -83,6 +128,8 @@ class _BaseLock:
     def __repr__(self) -> str:
         claim = self._claim
         state = "unlocked" if claim is None else f"locked (by a thread of rank {claim.holder[0]})"
+        if self._abandoned:
+            state += ", which has failed"
         return f"<pygas.{type(self).__name__} at {id(self):#x}, {state}>"
 
     # What a Condition needs, under the mutex, which it shares.
@@ -94,7 +141,7 @@ class _BaseLock:
     def _take_for(self, waiter: Future[Any], claim: Claim) -> bool:
         """Take it for a Future that is running: now (true), or when its turn comes."""
         if self._claim is not None:
-            self._waiters.put_back(waiter, claim)
+            self._waiters.put_back(waiter, claim.holder[0], claim)
             return False
         self._claim = claim
         return True
@@ -117,6 +164,11 @@ class Lock(_BaseLock):
             If false, do not wait.
         timeout
             Seconds to wait at most, measured where the lock lives; -1 for no limit.
+
+        Raises
+        ------
+        RankFailedError
+            If a thread of a rank holds it that has failed, or fails meanwhile: see `recover`.
         """
         return self._acquire(blocking, timeout, self)
 
@@ -128,7 +180,7 @@ class Lock(_BaseLock):
         Raises
         ------
         RuntimeError
-            If it is not held.
+            If it is not held; a RankFailedError if its holder's rank has failed.
         """
         self._release(None)
 
@@ -136,6 +188,8 @@ class Lock(_BaseLock):
         with self._mutex:
             if self._claim is None:
                 raise RuntimeError("release unlocked lock")
+            if self._abandoned and self._claim.holder != (me or _core.caller()):
+                raise self._abandonment(self._claim)
             entry = self._pass_on()
         if entry is not None:
             entry[0].set_result(entry[1].result)
@@ -170,6 +224,8 @@ class RLock(_BaseLock):
     def _release(self, me: Thread | None) -> None:
         with self._mutex:
             claim = self._claim
+            if claim is not None and claim.holder != me and self._abandoned:
+                raise self._abandonment(claim)
             if claim is None or claim.holder != me:
                 raise RuntimeError("cannot release un-acquired lock")
             if claim.depth > 1:
@@ -195,8 +251,10 @@ class Semaphore:
         if value < 0:
             raise ValueError("semaphore initial value must be >= 0")
         self._mutex = Mutex()
-        self._value = value  # guarded by _mutex, as is the next one
+        self._value = value  # guarded by _mutex, as are the next two
         self._waiters = Waiters(self._mutex)
+        self._taken: Counter[int] = Counter()  # by rank: acquired and not released
+        _failures.watch(self)
 
     def _acquire(self, blocking: bool, timeout: float | None) -> Future[bool]:
         if not blocking and timeout is not None:
@@ -204,10 +262,11 @@ class Semaphore:
         with self._mutex:
             if self._value > 0:
                 self._value -= 1
+                self._taken[_core.caller()[0]] += 1
                 return done(True, self)
             if not blocking or (timeout is not None and timeout <= 0):
                 return done(False)
-            return self._waiters.add(None, timeout, refuse, self)
+            return self._waiters.add(_core.caller()[0], timeout, refuse, self)
 
     @deferred
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> Future[bool]:
@@ -237,20 +296,44 @@ class Semaphore:
         """
         if n < 1:
             raise ValueError("n must be one or more")
-        lucky = []
+        self._release(n, _core.caller()[0])
+
+    def _release(self, n: int, rank: int) -> None:
         with self._mutex:
             self._check_release(n)
-            for _ in range(n):
-                entry = self._waiters.take()
-                if entry is None:
-                    self._value += 1
-                else:
-                    lucky.append(entry[0])
+            self._taken[rank] -= n
+            lucky = self._give(n)
+        for waiter in lucky:
+            waiter.set_result(True)
+
+    def _give(self, n: int) -> list[Future[Any]]:
+        """Give `n` to those who wait, who are to be told: under the mutex."""
+        lucky = []
+        for _ in range(n):
+            entry = self._waiters.take()
+            if entry is None:
+                self._value += 1
+            else:
+                self._taken[entry[1]] += 1
+                lucky.append(entry[0])
+        return lucky
+
+    def _room(self) -> float:
+        """How many can be given back at most: under the mutex."""
+        return float("inf")
+
+    def _rank_failed(self, rank: int) -> None:
+        with self._mutex:
+            gone = self._waiters.take_rank(rank)
+            left = int(min(max(0, self._taken.pop(rank, 0)), self._room()))
+            lucky = self._give(left)
+        for waiter in gone:
+            refuse(waiter)
         for waiter in lucky:
             waiter.set_result(True)
 
     def _pygas_take_back(self, taken: bool, holder: Thread) -> None:
-        self.release()
+        self._release(1, holder[0])
 
     def __exit__(self, *exception: object) -> None:
         self.release()
@@ -276,6 +359,9 @@ class BoundedSemaphore(Semaphore):
         super().__init__(value)
         self._initial = value
 
+    def _room(self) -> float:
+        return self._initial - self._value
+
     def _check_release(self, n: int) -> None:
-        if self._value + n > self._initial:
+        if n > self._room():
             raise ValueError("Semaphore released too many times")

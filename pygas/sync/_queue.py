@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import heapq
-from collections import deque
+import itertools
+from collections import Counter, deque
 from collections.abc import Callable
 from queue import Empty, Full
 from typing import Any, Generic, TypeVar
 
+from pygas import _core
 from pygas._core import Future, deferred
+from pygas.sync import _failures
 from pygas.sync._waiters import Mutex, Waiters, done, fail
 
 __all__ = ["LifoQueue", "PriorityQueue", "Queue"]
@@ -50,7 +53,9 @@ class Queue(Generic[T]):
         self._getters = Waiters(self._mutex)
         self._putters = Waiters(self._mutex)  # with their items
         self._unfinished = 0
+        self._taken: Counter[int] = Counter()  # by rank: items taken and not said to be done
         self._joiners = Waiters(self._mutex)
+        _failures.watch(self)
 
     # ---- how the items are kept ----
 
@@ -127,8 +132,10 @@ class Queue(Generic[T]):
             if not self._items:
                 if not block or timeout == 0:
                     raise Empty
-                return self._getters.add(None, timeout, lambda getter: fail(getter, Empty()), self)
+                me = _core.caller()[0]
+                return self._getters.add(me, timeout, lambda getter: fail(getter, Empty()), self)
             item = self._pop()
+            self._taken[_core.caller()[0]] += 1
             admitted = self._admit()
         if admitted is not None:
             admitted()
@@ -144,6 +151,7 @@ class Queue(Generic[T]):
         """Who waits for an item, and which it gets: under the mutex."""
         pairs = []
         while self._items and (entry := self._getters.take()) is not None:
+            self._taken[entry[1]] += 1
             pairs.append((entry[0], self._pop()))
         return pairs
 
@@ -162,6 +170,7 @@ class Queue(Generic[T]):
 
     def _pygas_take_back(self, item: T, holder: tuple[int, int]) -> None:
         with self._mutex:
+            self._taken[holder[0]] -= 1
             self._unpop(item)
             pairs = self._match()
         _hand_over(pairs)
@@ -190,17 +199,36 @@ class Queue(Generic[T]):
             if self._unfinished == 0:
                 raise ValueError("task_done() called too many times")
             self._unfinished -= 1
+            self._taken[_core.caller()[0]] -= 1
             joiners = self._joiners.take_all() if self._unfinished == 0 else []
         for joiner in joiners:
             joiner.set_result(None)
 
     @deferred
     def join(self) -> Future[None]:
-        """Wait until all items that were put have been taken and worked on. Blocks."""
+        """Wait until all items that were put have been taken and worked on. Blocks.
+
+        Raises
+        ------
+        RankFailedError
+            If meanwhile a rank fails that has taken items and not said `task_done` of them. Nobody
+            will: from then on they do not count any more.
+        """
         with self._mutex:
             if self._unfinished == 0:
                 return done(None)
             return self._joiners.add()
+
+    def _rank_failed(self, rank: int) -> None:
+        with self._mutex:
+            gone = [waiters.take_rank(rank) for waiters in (self._getters, self._putters)]
+            gone.append(self._joiners.take_rank(rank))
+            lost = min(max(0, self._taken.pop(rank, 0)), self._unfinished)
+            self._unfinished -= lost
+            if lost:
+                gone.append(self._joiners.take_all())
+        for waiter in itertools.chain.from_iterable(gone):
+            fail(waiter, _failures.error(rank, f"it had not finished {lost} items of this queue"))
 
     def __repr__(self) -> str:
         return f"<pygas.{type(self).__name__} at {id(self):#x}, maxsize {self.maxsize}, " + (

@@ -87,7 +87,7 @@ class Waiters:
 
     def __init__(self, mutex: Mutex) -> None:
         self._mutex = mutex
-        self._entries: OrderedDict[Future[Any], Any] = OrderedDict()
+        self._entries: OrderedDict[Future[Any], tuple[int, Any]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -110,13 +110,13 @@ class Waiters:
         timer = None
         if timeout is not None and expired is not None:
             timer = _timers.after(timeout, functools.partial(self._expire, future, expired))
-        self._entries[future] = what
+        self._entries[future] = _core.caller()[0], what
         future.add_done_callback(functools.partial(self._forget, timer))
         return future
 
-    def put_back(self, future: Future[Any], what: Any = None) -> None:
-        """Add a Future that is running, at the end."""
-        self._entries[future] = what
+    def put_back(self, future: Future[Any], rank: int, what: Any = None) -> None:
+        """Add a Future that is running, at the end; `rank` is whose it is."""
+        self._entries[future] = rank, what
 
     def _forget(self, timer: _timers.Timer | None, future: Future[Any]) -> None:
         if timer is not None:
@@ -141,13 +141,24 @@ class Waiters:
     def take(self) -> tuple[Future[Any], Any] | None:
         """Take out the first one that can still be settled, and set it running."""
         while self._entries:
-            future, what = self._entries.popitem(last=False)
+            future, (_, what) = self._entries.popitem(last=False)
             if _begin(future):
                 return future, what
         return None
 
     def take_all(self) -> list[Future[Any]]:
         """Take out all, and set them running."""
-        futures = [future for future in self._entries if _begin(future)]
+        return [future for future, _ in self.take_all_with_ranks()]
+
+    def take_all_with_ranks(self) -> list[tuple[Future[Any], int]]:
+        """Take out all, and set them running; with the ranks whose they are."""
+        pairs = [(future, rank) for future, (rank, _) in self._entries.items() if _begin(future)]
         self._entries.clear()
-        return futures
+        return pairs
+
+    def take_rank(self, rank: int) -> list[Future[Any]]:
+        """Take out those of one rank, and set them running."""
+        futures = [future for future, (whose, _) in self._entries.items() if whose == rank]
+        for future in futures:
+            del self._entries[future]
+        return [future for future in futures if _begin(future)]

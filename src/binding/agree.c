@@ -4,6 +4,8 @@
  */
 #include "agree.h"
 
+#include "survivors.h"
+
 #include <sched.h>
 
 #define TAG_AGREE ((uint64_t)0x61 << 56) /* see the tags of pygas/_job.py */
@@ -23,13 +25,13 @@ static void cast(int destination, uint64_t tag, bool yes)
 }
 
 /* The vote of `source`; false if it does not come. */
-static bool await_vote(int source, uint64_t tag, uint64_t deadline)
+static bool await_vote(int source, uint64_t tag, size_t failures, uint64_t deadline)
 {
     gas_parcel_t parcel;
     vote_t vote = {0, 0};
     gas_msg_t *msg;
 
-    gas_mailbox_expect(pg.job, &parcel, tag, source);
+    gas_mailbox_expect(pg.job, &parcel, tag, source, failures);
     while (!gas_event_is_set(&parcel.event) && gas_clock_left(deadline) > 0) {
         gas_wait(pg.job, &parcel.event, deadline, GAS_WAIT_BRIEFLY);
         sched_yield();
@@ -43,16 +45,25 @@ static bool await_vote(int source, uint64_t tag, uint64_t deadline)
     return vote.yes != 0;
 }
 
-bool pg_agree(bool mine)
+bool pg_agree(bool mine, uint32_t number, size_t failures)
 {
-    static uint64_t number; /* of votes, on every rank the same */
     uint64_t deadline = gas_clock_now() + PATIENCE_NS;
-    uint64_t tag = TAG_AGREE + (number++ << 8);
+    uint64_t tag = TAG_AGREE + ((uint64_t)failures << 36) + ((uint64_t)number << 8);
+    pg_survivors_t voters;
+    int count, place;
 
-    for (int distance = 1; distance < pg.size; distance *= 2, tag++) {
-        cast((pg.rank + distance) % pg.size, tag, mine);
-        if (!await_vote((pg.rank - distance + pg.size) % pg.size, tag, deadline))
+    if (!pg_survivors_init(&voters))
+        return false; /* the others wait for a while */
+    pg_survivors_update(&voters, failures);
+    count = pg_survivors_count(&voters);
+    place = pg_survivors_place(&voters, pg.rank);
+    for (int distance = 1; distance < count; distance *= 2, tag++) {
+        int before = pg_survivors_at(&voters, (place - distance + count) % count);
+
+        cast(pg_survivors_at(&voters, (place + distance) % count), tag, mine);
+        if (!await_vote(before, tag, failures, deadline))
             mine = false;
     }
+    pg_survivors_fini(&voters);
     return mine;
 }

@@ -267,8 +267,10 @@ void pg_call_replied(gas_job_t *job, gas_msg_t *msg, void *arg)
     bool sound = pg_reply_head_get(&head, msg->header, msg->header_length);
 
     (void)arg;
-    if (sound)
+    if (sound) {
+        pg_payload_arrived(msg, &head.wire);
         call = slot_free(head.call);
+    }
     if (call == NULL) {
         if (sound)
             pg_payload_refuse(msg, &head.wire);

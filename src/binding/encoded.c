@@ -208,9 +208,20 @@ static void refuse(const gas_msg_t *msg)
     pg_payload_refuse(msg, &head.wire);
 }
 
+void pg_encoded_arrived(gas_msg_t *msg)
+{
+    parcel_head_t head;
+
+    if (msg->header_length != sizeof(head))
+        return;
+    memcpy(&head, msg->header, sizeof(head));
+    pg_payload_arrived(msg, &head.wire);
+}
+
 PyObject *pg_take(PyObject *module, PyObject *args)
 {
     unsigned long long tag;
+    Py_ssize_t failures = 0;
     int source, outcome;
     gas_waiting_t waiting;
     gas_parcel_t parcel;
@@ -219,19 +230,22 @@ PyObject *pg_take(PyObject *module, PyObject *args)
     PyObject *encoded = NULL;
 
     (void)module;
-    if (!PyArg_ParseTuple(args, "Ki:take", &tag, &source) || pg_require_job() < 0)
+    if (!PyArg_ParseTuple(args, "Ki|n:take", &tag, &source, &failures) || pg_require_job() < 0)
         return NULL;
     if (source < 0 || source >= pg.size)
         return PyErr_Format(PyExc_ValueError, "there is no rank %d in a job of %d", source,
                             pg.size);
     if (pg_enter() < 0)
         return NULL;
-    gas_mailbox_expect(pg.job, &parcel, tag, source);
+    gas_mailbox_expect(pg.job, &parcel, tag, source, (size_t)failures);
     gas_waiting_begin(&waiting, "a message of a collective", source);
     outcome = wait_for_parcel(&parcel);
     gas_waiting_end(pg.job, &waiting);
     msg = gas_mailbox_cancel(pg.job, &parcel);
-    if (outcome == 0 && msg == NULL) {
+    if (outcome == 0 && msg == NULL && gas_failure_count(pg.job) == (size_t)failures) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "rank %d has finished its program without taking part in this", source);
+    } else if (outcome == 0 && msg == NULL) {
         pg_raise_ranks_failed();
     } else if (outcome == 0 && msg->header_length == sizeof(head)) {
         memcpy(&head, msg->header, sizeof(head));

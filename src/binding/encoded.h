@@ -18,4 +18,7 @@ PyObject *pg_encode(PyObject *module, PyObject *object);
 PyObject *pg_post(PyObject *module, PyObject *args);
 PyObject *pg_take(PyObject *module, PyObject *args);
 
+/* Takes in the references in a message to the mailbox. Inside handlers. */
+void pg_encoded_arrived(gas_msg_t *msg);
+
 #endif

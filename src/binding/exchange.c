@@ -204,6 +204,16 @@ static PyObject *Exchange_send(PyObject *self, PyObject *args)
 
 /* ---- receiving ---- */
 
+void pg_exchange_arrived(gas_msg_t *msg)
+{
+    message_head_t head;
+
+    if (msg->header_length != sizeof(head))
+        return;
+    memcpy(&head, msg->header, sizeof(head));
+    pg_payload_arrived(msg, &head.wire);
+}
+
 /* Under the conduit lock or attached. */
 void pg_exchange_discard(gas_job_t *job, gas_msg_t *msg)
 {

@@ -13,6 +13,7 @@
 #include "exports.h"
 
 #include "compat.h"
+#include "recount.h"
 #include "request.h"
 #include "weight.h"
 
@@ -44,6 +45,7 @@ static struct {
     atomic_bool due;      /* and is to be queued */
     uint64_t since;       /* when the progress thread saw that; its own */
     gas_work_t reclaim;
+    int64_t *ledger; /* see recount.h */
     PyObject *trace; /* asked where an object is shared; NULL: nobody wants to know */
 } exports = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -337,11 +339,12 @@ PyObject *pg_exports_get(uint64_t id)
     return object;
 }
 
-uint64_t pg_exports_mint(uint64_t id, uint64_t weight)
+uint64_t pg_exports_mint(uint64_t id, uint64_t weight, int destination, uint32_t *round)
 {
     entry_t *entry;
 
     pthread_mutex_lock(&exports.lock);
+    *round = pg_recount_sent(exports.ledger, destination);
     entry = find(id);
     if (entry == NULL || entry->weight > UINT64_MAX - weight)
         weight = 0;
@@ -351,21 +354,72 @@ uint64_t pg_exports_mint(uint64_t id, uint64_t weight)
     return weight;
 }
 
-void pg_exports_release(uint64_t id, uint64_t weight)
+/* Weight that is out no longer. True if hurry() is due, once the lock is free. */
+static bool subtract(uint64_t id, uint64_t weight)
 {
-    bool garbage = false;
-    entry_t *entry;
+    entry_t *entry = find(id);
+
+    /* A peer that gives back more than there is does not know what it does: keep the object. */
+    if (entry == NULL || weight > entry->weight)
+        return false;
+    entry->weight -= weight;
+    return is_first_garbage(entry);
+}
+
+void pg_exports_release(uint64_t id, uint64_t weight, int source, uint32_t round)
+{
+    bool garbage;
 
     pthread_mutex_lock(&exports.lock);
-    entry = find(id);
-    /* A peer that gives back more than there is does not know what it does: keep the object. */
-    if (entry != NULL && weight <= entry->weight) {
-        entry->weight -= weight;
-        garbage = is_first_garbage(entry);
-    }
+    pg_recount_received(exports.ledger, source, round, pg.rank, id, weight);
+    garbage = subtract(id, weight);
     pthread_mutex_unlock(&exports.lock);
     if (garbage)
         hurry();
+}
+
+void pg_exports_lose(uint64_t id, uint64_t weight)
+{
+    bool garbage;
+
+    pthread_mutex_lock(&exports.lock);
+    garbage = subtract(id, weight);
+    pthread_mutex_unlock(&exports.lock);
+    if (garbage)
+        hurry();
+}
+
+void pg_exports_lock(void)
+{
+    pthread_mutex_lock(&exports.lock);
+}
+
+void pg_exports_unlock(void)
+{
+    pthread_mutex_unlock(&exports.lock);
+}
+
+pg_claim_t *pg_exports_record_locked(size_t *count)
+{
+    pg_claim_t *claims = malloc((exports.count + 1) * sizeof(*claims));
+    size_t used = 0;
+
+    for (uint32_t i = 0; claims != NULL && i < exports.capacity; i++)
+        if (exports.entries[i].object != NULL && exports.entries[i].weight > 0)
+            claims[used++] = (pg_claim_t){id_of(i), exports.entries[i].weight, 0};
+    *count = used;
+    return claims;
+}
+
+const int64_t *pg_exports_ledger_locked(void)
+{
+    return exports.ledger;
+}
+
+bool pg_exports_init(void)
+{
+    exports.ledger = calloc((size_t)pg.size, sizeof(*exports.ledger));
+    return exports.ledger != NULL;
 }
 
 bool pg_exports_has(uint64_t id)

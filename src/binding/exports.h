@@ -29,11 +29,36 @@ void pg_exports_unpin(uint64_t id);
 /* The object of `id`, a new reference; NULL with ReferenceError if there is none. Attached. */
 PyObject *pg_exports_get(uint64_t id);
 
-/* New weight for a reference that leaves this rank; 0 if there is no such entry. */
-uint64_t pg_exports_mint(uint64_t id, uint64_t weight);
+/* New weight for a reference that leaves this rank for `destination`; 0 if there is no such entry.
+ * *round: this rank's, now (recount.h); it travels with the weight. */
+uint64_t pg_exports_mint(uint64_t id, uint64_t weight, int destination, uint32_t *round);
 
-/* Weight that has come back. */
-void pg_exports_release(uint64_t id, uint64_t weight);
+/* Weight that has come back from `source`, with the round that travelled with it; or that could not
+ * be sent there. */
+void pg_exports_release(uint64_t id, uint64_t weight, int source, uint32_t round);
+
+/* Weight that nobody has any more, as its holder has failed. */
+void pg_exports_lose(uint64_t id, uint64_t weight);
+
+/* For recount.c, which records both tables at one moment: exports after imports. */
+void pg_exports_lock(void);
+void pg_exports_unlock(void);
+
+/* Under that lock: the id and the weight of each entry that has some, by rising index, in memory to
+ * be freed; NULL without memory. *count: how many. */
+typedef struct pg_claim {
+    uint64_t id;
+    uint64_t weight;
+    uint64_t explained; /* 0 */
+} pg_claim_t;
+
+pg_claim_t *pg_exports_record_locked(size_t *count);
+
+/* Under that lock: what has been sent to each rank, and not come from there. */
+const int64_t *pg_exports_ledger_locked(void);
+
+/* Before the job starts; false without memory. */
+bool pg_exports_init(void);
 
 /* True if there is such an entry. */
 bool pg_exports_has(uint64_t id);

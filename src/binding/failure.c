@@ -7,14 +7,31 @@
 #include "failure.h"
 
 #include "call.h"
+#include "compat.h"
 #include "imports.h"
+#include "recount.h"
 
 #define VERDICT_NS 1000000000u /* how long the launcher may take to notice a death */
 
 typedef void (*hook_fn)(int rank);
 
+/* Locks, queues and their like, if there are any. */
+static void tell_sync(int rank)
+{
+    PyObject *name = PyUnicode_FromString("pygas.sync._failures");
+    PyObject *module = name != NULL ? PyImport_GetModule(name) : NULL;
+    PyObject *result = module != NULL ? PyObject_CallMethod(module, "told", "i", rank) : NULL;
+
+    if (PyErr_Occurred())
+        PyErr_WriteUnraisable(name);
+    Py_XDECREF(result);
+    Py_XDECREF(module);
+    Py_XDECREF(name);
+}
+
 /* What is to be done, attached, when a rank has failed. Must not block. */
 static const hook_fn hooks[] = {
+    tell_sync,
     NULL, /* the end of the table */
 };
 
@@ -26,12 +43,16 @@ typedef struct notice {
 static void notice_run(gas_work_t *work)
 {
     int rank = ((notice_t *)work)->rank;
+    PyObject *pending;
 
     free(work);
     if (atomic_load(&pg.phase) != PG_RUNNING)
         return; /* the queue is being cleared, and so is everything else */
+    pending = PyErr_GetRaisedException(); /* of a finalizer that waits, say */
     for (const hook_fn *hook = hooks; *hook != NULL; hook++)
         (*hook)(rank);
+    if (pending != NULL)
+        PyErr_SetRaisedException(pending);
 }
 
 void pg_rank_failed(gas_job_t *job, int rank, void *arg)
@@ -41,6 +62,7 @@ void pg_rank_failed(gas_job_t *job, int rank, void *arg)
     (void)arg;
     pg_calls_rank_failed(job, rank);
     pg_imports_owner_failed(rank);
+    pg_recount_rank_failed();
     if (notice == NULL)
         return;
     notice->work.run = notice_run;
@@ -155,6 +177,29 @@ PyObject *pg_failed_ranks(PyObject *module, PyObject *unused)
     }
     pg_leave();
     return list;
+}
+
+PyObject *pg_catch_up(PyObject *module, PyObject *unused)
+{
+    gas_status_t status;
+    void *address = NULL;
+    gas_boot_t *boot;
+    size_t length;
+
+    (void)module;
+    (void)unused;
+    if (pg_enter() < 0)
+        return NULL;
+    boot = pg.job->boot;
+    /* Any answer of the launcher comes after what it has said before. */
+    Py_BEGIN_ALLOW_THREADS status = boot->ops->get(boot, pg.rank, &address, &length);
+    while (status == GAS_OK && atomic_load(&pg.job->failure.pending))
+        gas_wait(pg.job, NULL, gas_clock_now() + 1000000, 0);
+    Py_END_ALLOW_THREADS free(address);
+    pg_leave();
+    if (status != GAS_OK)
+        return pg_raise_status(status);
+    Py_RETURN_NONE;
 }
 
 PyObject *pg_require_all(PyObject *module, PyObject *unused)

@@ -32,9 +32,10 @@ PyObject *pg_raise_members_failed(const gas_team_t *team);
 PyObject *pg_raise_transfer(int rank, gas_status_t status);
 
 /* Python functions: failed_ranks() -> list of (rank, status, reason); require_all(), which raises
- * if there are any; set_policy(go_on). */
+ * if there are any; catch_up(); set_policy(go_on). */
 PyObject *pg_require_all(PyObject *module, PyObject *unused);
 PyObject *pg_failed_ranks(PyObject *module, PyObject *unused);
+PyObject *pg_catch_up(PyObject *module, PyObject *unused);
 PyObject *pg_set_policy(PyObject *module, PyObject *go_on);
 
 #endif

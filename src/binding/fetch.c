@@ -195,6 +195,8 @@ int pg_fetch_begin(pg_fetch_t *fetch, gas_msg_t *msg, const pg_wire_t *wire)
     size_t length;
 
     fetch->msg = msg;
+    if (!msg->taken_in)
+        pg_payload_arrived(msg, wire);
     if (!is_sound(msg, wire, &table, &length)) {
         pg_payload_refuse(msg, wire);
         pg_malformed("its buffers do not fit its kind");
@@ -253,10 +255,37 @@ pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire)
     return pg_fetch_end(&fetch);
 }
 
+PyObject *pg_fetch_decode(gas_msg_t *msg, const pg_wire_t *wire)
+{
+    pg_references_t shared = {0};
+    pg_reference_table_t table;
+    PyObject *object = NULL;
+    size_t length;
+
+    if (!msg->taken_in)
+        pg_payload_arrived(msg, wire);
+    if (!is_sound(msg, wire, &table, &length))
+        return pg_malformed("its table of references");
+    if (pg_references_read(&shared, &table) == 0)
+        object = pg_codec_decode(msg->data, length, &(pg_beside_t){.count = 0});
+    pg_references_clear(&shared);
+    return object;
+}
+
+void pg_payload_arrived(gas_msg_t *msg, const pg_wire_t *wire)
+{
+    pg_reference_table_t table;
+
+    if (!wire->has_references || !find_table(msg, wire, &table))
+        return;
+    pg_references_arrived(&table, msg->source);
+    msg->taken_in = true;
+}
+
 void pg_payload_refuse(const gas_msg_t *msg, const pg_wire_t *wire)
 {
     pg_reference_table_t table;
 
-    if (wire->has_references && find_table(msg, wire, &table))
+    if (msg->taken_in && find_table(msg, wire, &table))
         pg_references_refuse(&table);
 }

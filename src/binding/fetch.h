@@ -32,4 +32,8 @@ void pg_fetch_await(pg_fetch_t *fetch);
 /* Everything has landed: a new payload, or NULL with an exception. Once. Attached. */
 pg_payload_t *pg_fetch_end(pg_fetch_t *fetch);
 
+/* Decodes a message without bulk buffers where it is: what it refers to is read, no payload made. A
+ * new reference, or NULL with an exception. Instead of fetching it. */
+PyObject *pg_fetch_decode(gas_msg_t *msg, const pg_wire_t *wire);
+
 #endif

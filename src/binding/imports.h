@@ -29,9 +29,10 @@ struct pg_import {
     bool is_gone;   /* the owner has no such object any more */
 };
 
-/* The import of an object for which `weight` has arrived (0: the sender has none, since the owner
- * has no such object any more); a new reference. NULL without memory. */
-pg_import_t *pg_import_receive(int owner, uint64_t id, uint64_t weight);
+/* The import of an object for which `weight` has arrived from `source` (0: the sender has none,
+ * since the owner has no such object any more), with the round that travelled with it (recount.h);
+ * a new reference. NULL without memory. */
+pg_import_t *pg_import_receive(int owner, uint64_t id, uint64_t weight, int source, uint32_t round);
 
 /* The import that this rank has already; a new reference, or NULL. */
 pg_import_t *pg_import_find(int owner, uint64_t id);
@@ -49,14 +50,15 @@ void pg_import_ref(pg_import_t *import);
 void pg_import_unref(pg_import_t *import);
 
 /*
- * Weight for a reference to be sent to `destination`; 0: the object is no longer there. Attached,
- * after pg_enter(). Blocks only if the weight is used up before the owner has answered the request
- * for more that was sent when it ran low.
+ * Weight for a reference to be sent to `destination`; 0: the object is no longer there. *round:
+ * this rank's, then (recount.h); it travels with the weight. Attached, after pg_enter(). Blocks
+ * only if the weight is used up before the owner has answered the request for more that was sent
+ * when it ran low.
  */
-uint64_t pg_import_split(pg_import_t *import, int destination);
+uint64_t pg_import_split(pg_import_t *import, int destination, uint32_t *round);
 
 /* Weight of pg_import_split() whose message could not be sent. */
-void pg_import_give_back(pg_import_t *import, uint64_t weight);
+void pg_import_give_back(pg_import_t *import, uint64_t weight, int destination, uint32_t round);
 
 /* How many references of this rank there are, and the weight. */
 void pg_import_look(pg_import_t *import, uint32_t *count, uint64_t *weight);
@@ -71,26 +73,28 @@ size_t pg_imports_count(void);
  * to or still hold weight. *count: how many. NULL without memory. */
 pg_import_t *pg_imports_list(size_t *count);
 
-/*
- * Sends home what there is to send. Not attached, or attached if need be; never in a handler.
- * `pg_imports_tend()` is the progress thread's: it lets releases gather for a moment, and returns
- * the nanoseconds after which it wants to be called again.
- */
-void pg_imports_flush(void);
-uint64_t pg_imports_tend(void);
-
 /* What `owner` had is gone: nobody waits for an answer of its any more. Also inside handlers. */
 void pg_imports_owner_failed(int owner);
+
+/* For recount.c, as in exports.h: the weight of each import that has some. */
+typedef struct pg_holding {
+    uint64_t id;
+    uint64_t weight;
+    int owner;
+} pg_holding_t;
+
+void pg_imports_lock(void);
+void pg_imports_unlock(void);
+pg_holding_t *pg_imports_record_locked(size_t *count);
+const int64_t *pg_imports_ledger_locked(void);
+
+/* Before the job starts; false without memory. */
+bool pg_imports_init(void);
 
 /* Forgets everything. No other thread uses the job any more. */
 void pg_imports_clear(void);
 
 /* In a forked child, where another thread of the rank may have held the lock. */
 void pg_imports_after_fork(void);
-
-/* The handlers of the messages of this file. */
-void pg_release_arrived(gas_job_t *job, gas_msg_t *msg, void *arg);
-void pg_weight_asked(gas_job_t *job, gas_msg_t *msg, void *arg);
-void pg_weight_arrived(gas_job_t *job, gas_msg_t *msg, void *arg);
 
 #endif

@@ -4,6 +4,8 @@
 #include "exports.h"
 #include "imports.h"
 #include "proxy.h"
+#include "recount.h"
+#include "releases.h"
 #include "request.h"
 
 PyObject *pg_counts(PyObject *module, PyObject *unused)
@@ -150,18 +152,24 @@ PyObject *pg_hold(PyObject *module, PyObject *on)
     Py_RETURN_NONE;
 }
 
+PyObject *pg_recounted(PyObject *module, PyObject *unused)
+{
+    bool done;
+
+    (void)module;
+    (void)unused;
+    if (pg_enter() < 0)
+        return NULL;
+    done = pg_recount_is_done();
+    pg_leave();
+    return PyBool_FromLong(done);
+}
+
 pg_flow_count_t pg_flow_now(void)
 {
-    static const int handlers[] = {PG_HANDLER_REQUEST, PG_HANDLER_REPLY, PG_HANDLER_WEIGHT_ASK,
-                                   PG_HANDLER_WEIGHT};
     pg_flow_count_t flow = {0, 0};
 
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(handlers); i++) {
-        gas_exchange_t exchange = gas_traffic_of_handler(pg.job, handlers[i]);
-
-        flow.sent += exchange.sent.messages;
-        flow.received += exchange.received.messages;
-    }
+    gas_traffic_watched(pg.job, &flow.sent, &flow.received);
     return flow;
 }
 

@@ -20,6 +20,7 @@ PyObject *pg_imported(PyObject *module, PyObject *unused);
 PyObject *pg_traffic(PyObject *module, PyObject *unused);
 PyObject *pg_hold(PyObject *module, PyObject *on);
 PyObject *pg_flow(PyObject *module, PyObject *unused);
+PyObject *pg_recounted(PyObject *module, PyObject *unused);
 PyObject *pg_trace_exports(PyObject *module, PyObject *where);
 
 #endif

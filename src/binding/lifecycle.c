@@ -17,13 +17,17 @@
 #include "blocked.h"
 #include "call.h"
 #include "cancel.h"
+#include "encoded.h"
 #include "exchange.h"
 #include "exports.h"
 #include "failure.h"
+#include "grants.h"
 #include "imports.h"
 #include "landing.h"
 #include "names.h"
 #include "ping.h"
+#include "recount.h"
+#include "releases.h"
 #include "request.h"
 #include "stacks.h"
 #include "wait.h"
@@ -60,22 +64,39 @@ static uint64_t job_key(const char *spec)
 /* The progress thread's. */
 static uint64_t tend(void *arg)
 {
-    uint64_t one, other;
+    static uint64_t (*const tenders[])(void) = {pg_imports_tend, pg_exports_tend, pg_recount_tend};
+    uint64_t soonest = GAS_FOREVER;
 
     (void)arg;
     if (atomic_load(&pg.phase) != PG_RUNNING)
         return GAS_FOREVER;
-    one = pg_imports_tend();
-    other = pg_exports_tend();
-    return one < other ? one : other;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(tenders); i++) {
+        uint64_t wait = tenders[i]();
+
+        soonest = wait < soonest ? wait : soonest;
+    }
+    return soonest;
+}
+
+/* A gas_arrived_fn. */
+static void arrived(gas_job_t *job, gas_msg_t *msg)
+{
+    (void)job;
+    if (msg->handler == GAS_HANDLER_MAILBOX)
+        pg_encoded_arrived(msg);
+    else if (msg->handler == GAS_HANDLER_COLL)
+        pg_exchange_arrived(msg);
 }
 
 static gas_status_t open_job(const char *spec)
 {
     gas_job_params_t params = {
         .conduit = gas_conduit_default(),
+        .watched = 1u << PG_HANDLER_REQUEST | 1u << PG_HANDLER_REPLY | 1u << PG_HANDLER_WEIGHT_ASK |
+                   1u << PG_HANDLER_WEIGHT,
         .kick = pg_attend_kick,
         .failed = pg_rank_failed,
+        .arrived = arrived,
         .stacks = pg_stacks,
         .idle = pg_landing_idle,
         .tend = tend,
@@ -95,10 +116,13 @@ static gas_status_t open_job(const char *spec)
     params.handlers[PG_HANDLER_RELEASE] = (gas_handler_t){pg_release_arrived, NULL};
     params.handlers[PG_HANDLER_WEIGHT_ASK] = (gas_handler_t){pg_weight_asked, NULL};
     params.handlers[PG_HANDLER_WEIGHT] = (gas_handler_t){pg_weight_arrived, NULL};
+    params.handlers[PG_HANDLER_RECOUNT] = (gas_handler_t){pg_recount_arrived, NULL};
     pg.job_key = job_key(spec);
     pg.rank = params.boot->rank;
     pg.size = params.boot->size;
     status = pg_names_init();
+    if (status == GAS_OK && !(pg_imports_init() && pg_exports_init() && pg_recount_init()))
+        status = gas_error(GAS_ERR_NO_MEMORY, "no memory for %d ranks", pg.size);
     if (status == GAS_OK)
         return gas_job_start(&params, &pg.job);
     params.boot->ops->destroy(params.boot);
@@ -206,6 +230,7 @@ PyObject *pg_finish(PyObject *module, PyObject *proper)
     pg_calls_end();
     pg_exports_clear();
     pg_imports_clear();
+    pg_recount_clear();
     Py_RETURN_NONE;
 }
 
@@ -220,6 +245,7 @@ static void forked(void)
     pg_calls_after_fork();
     pg_exports_after_fork();
     pg_imports_after_fork();
+    pg_recount_after_fork();
     pg_cancel_after_fork();
     pg_blocked_after_fork();
     pg_landing_after_fork();

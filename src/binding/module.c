@@ -110,7 +110,7 @@ static PyMethodDef methods[] = {
      DOC("post($module, ranks, tag, encoded, /)",
          "Send to the mailboxes of a tuple of ranks; wait until its memory is free again.")},
     {"take", pg_take, METH_VARARGS,
-     DOC("take($module, tag, source, /)",
+     DOC("take($module, tag, source, failures=0, /)",
          "Wait for the message `tag` of rank `source`; return it as an Encoded.\n\n"
          "Asks the source now and then whether it has finished its program, and lets it know that "
          "it\n"
@@ -183,6 +183,12 @@ static PyMethodDef methods[] = {
     {"hold", pg_hold, METH_O,
      DOC("hold($module, on, /)",
          "Keep this rank's other threads from making requests for a while, or no more.")},
+    {"catch_up", pg_catch_up, METH_NOARGS,
+     DOC("catch_up($module, /)",
+         "Ask the launcher which ranks have failed by now; then failed_ranks() has them.")},
+    {"recounted", pg_recounted, METH_NOARGS,
+     DOC("recounted($module, /)",
+         "Whether the weights that failed ranks had are no longer counted here.")},
     {"flow", pg_flow, METH_NOARGS,
      DOC("flow($module, /)",
          "Messages by which objects of ranks are connected, sent and received.")},

@@ -3,10 +3,13 @@
 #include "failure.h"
 #include "fetch.h"
 #include "landing.h"
+#include "recount.h"
 
 #include <stddef.h>
 
 #include <limits.h>
+
+#define LAID_ROOM 384 /* for small streams with a few references */
 
 /* A payload whose buffers are on their way. Comes back as work, since only an attached thread may
  * let go of Python objects. */
@@ -203,8 +206,9 @@ pg_wire_t pg_payload_wire(const pg_payload_t *payload)
 typedef struct laid_data {
     const void *bytes;
     size_t length;
-    char *joined; /* where they were copied to; NULL: the stream alone, where it is */
-    char *table;  /* in `joined`; NULL: no references */
+    char *joined;         /* where they were copied to; NULL: the stream alone, where it is */
+    char *table;          /* in `joined`; NULL: no references */
+    char room[LAID_ROOM]; /* `joined`, if that is enough */
 } laid_data_t;
 
 /* -1 with an exception. */
@@ -212,13 +216,16 @@ static int lay_data(laid_data_t *data, const pg_payload_t *payload, int destinat
 {
     size_t lands = stream + (size_t)payload->encoding.count;
 
-    *data = (laid_data_t){.bytes = payload->bytes.buf, .length = stream};
+    data->bytes = payload->bytes.buf;
+    data->length = stream;
+    data->joined = data->table = NULL;
     if (payload->encoding.count == 0 && payload->shared.count == 0)
         return 0;
     data->length = lands;
     if (payload->shared.count > 0)
         data->length += pg_references_size(&payload->shared);
-    data->bytes = data->joined = malloc(data->length);
+    data->joined = data->length <= sizeof(data->room) ? data->room : malloc(data->length);
+    data->bytes = data->joined;
     if (data->joined == NULL) {
         PyErr_NoMemory();
         return -1;
@@ -235,11 +242,13 @@ static int lay_data(laid_data_t *data, const pg_payload_t *payload, int destinat
 }
 
 /* After the message was sent, or was not. */
-static void laid_data_free(laid_data_t *data, const pg_payload_t *payload, bool sent)
+static void laid_data_free(laid_data_t *data, const pg_payload_t *payload, int destination,
+                           bool sent)
 {
     if (!sent && data->table != NULL)
-        pg_references_unwrite(&payload->shared, data->table);
-    free(data->joined);
+        pg_references_unwrite(&payload->shared, destination, data->table);
+    if (data->joined != data->room)
+        free(data->joined);
 }
 
 /* Sends `am` with the bulk buffers, which stay where they are until they have been fetched. */
@@ -302,15 +311,23 @@ int pg_payload_send_then(pg_payload_t *payload, int destination, uint16_t handle
     laid_data_t data;
     int outcome;
 
-    if (lay_data(&data, payload, destination, stream_is_bulk ? 0 : (size_t)payload->bytes.len) < 0)
+    if (payload->shared.count > 0)
+        pg_recount_sending();
+    if (lay_data(&data, payload, destination, stream_is_bulk ? 0 : (size_t)payload->bytes.len) <
+        0) {
+        if (payload->shared.count > 0)
+            pg_recount_sending_over();
         return -1;
+    }
     am.data = data.bytes;
     am.data_length = data.length;
     if (payload->encoding.count > 0 || stream_is_bulk)
         outcome = send_bulk(payload, destination, &am, stream_is_bulk, sent, arg);
     else
         outcome = send_alone(destination, &am);
-    laid_data_free(&data, payload, outcome >= 0);
+    laid_data_free(&data, payload, destination, outcome >= 0);
+    if (payload->shared.count > 0)
+        pg_recount_sending_over();
     return outcome;
 }
 
@@ -348,6 +365,8 @@ PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire)
         Py_RETURN_NONE;
     if (!wire->has_references && wire->kind == PG_KIND_CODEC && msg->bulk_count == 0)
         return pg_codec_decode(msg->data, msg->data_length, &(pg_beside_t){.count = 0});
+    if (wire->kind == PG_KIND_CODEC && msg->bulk_count == 0)
+        return pg_fetch_decode(msg, wire);
     payload = pg_payload_fetch(msg, wire);
     return payload != NULL ? pg_payload_decode_fetched(payload) : NULL;
 }

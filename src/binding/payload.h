@@ -81,6 +81,10 @@ PyObject *pg_payload_decode_fetched(pg_payload_t *payload);
 /* Fetch and decode in one. A new reference, or NULL with an exception. */
 PyObject *pg_payload_receive(gas_msg_t *msg, const pg_wire_t *wire);
 
+/* A message has arrived: takes in the references in it (references.h). In its handler, before
+ * anything else is done with it. */
+void pg_payload_arrived(gas_msg_t *msg, const pg_wire_t *wire);
+
 /* Instead of fetching: the payload is thrown away unread, but the references in it go home. Once,
  * before `msg` is freed. Any thread, also inside handlers. */
 void pg_payload_refuse(const gas_msg_t *msg, const pg_wire_t *wire);

@@ -4,12 +4,15 @@
  *
  * The references of an encoded object hold its imports and pin its exports, so ids in the stream
  * stay good until its table has been written for the last time; on the other side those that were
- * read from the table hold them until the object is decoded and its Proxies do.
+ * read from the table hold them until the object is decoded and its Proxies do. In between, from
+ * the arrival of the message until it is read, the table itself does, in the memory of the message:
+ * each row has been overwritten with what became of it.
  */
 #include "references.h"
 
 #include "codec.h"
 #include "exports.h"
+#include "recount.h"
 #include "weight.h"
 
 static _Thread_local pg_references_t *collecting;
@@ -26,8 +29,10 @@ void pg_references_clear(pg_references_t *references)
 {
     for (uint32_t i = 0; i < references->count; i++)
         let_go(&references->items[i]);
-    free(references->items);
-    *references = (pg_references_t){0};
+    if (references->items != references->room)
+        free(references->items);
+    references->items = NULL;
+    references->count = references->capacity = 0;
 }
 
 void pg_references_collect(pg_references_t *references)
@@ -46,18 +51,26 @@ void pg_references_collected(pg_references_t *references)
 static bool reserve(pg_references_t *references, uint32_t more)
 {
     uint64_t wanted = (uint64_t)references->count + more, capacity = references->capacity;
+    bool was_room = references->items == references->room;
     pg_reference_t *items;
 
     if (wanted <= capacity)
         return true;
+    if (wanted <= PG_REFERENCES_ROOM) {
+        references->items = references->room;
+        references->capacity = PG_REFERENCES_ROOM;
+        return true;
+    }
     capacity = capacity * 2 > wanted ? capacity * 2 : wanted;
     items = capacity <= UINT32_MAX / sizeof(pg_reference_row_t)
-                ? realloc(references->items, capacity * sizeof(*items))
+                ? realloc(was_room ? NULL : references->items, capacity * sizeof(*items))
                 : NULL;
     if (items == NULL) {
         PyErr_NoMemory();
         return false;
     }
+    if (was_room)
+        memcpy(items, references->room, references->count * sizeof(*items));
     references->items = items;
     references->capacity = (uint32_t)capacity;
     return true;
@@ -92,9 +105,10 @@ void pg_references_write(const pg_references_t *references, int destination, cha
 
         if (reference->import != NULL) {
             row.owner = (uint32_t)reference->import->owner;
-            row.weight = pg_import_split(reference->import, destination);
+            row.weight = pg_import_split(reference->import, destination, &row.round);
         } else {
-            row.weight = pg_exports_mint(row.id, destination == pg.rank ? 1 : PG_WEIGHT_MINT);
+            row.weight = pg_exports_mint(row.id, destination == pg.rank ? 1 : PG_WEIGHT_MINT,
+                                         destination, &row.round);
         }
         memcpy(table + i * sizeof(row), &row, sizeof(row));
     }
@@ -102,7 +116,7 @@ void pg_references_write(const pg_references_t *references, int destination, cha
            sizeof(references->count));
 }
 
-void pg_references_unwrite(const pg_references_t *references, const char *table)
+void pg_references_unwrite(const pg_references_t *references, int destination, const char *table)
 {
     for (uint32_t i = 0; i < references->count; i++) {
         const pg_reference_t *reference = &references->items[i];
@@ -110,28 +124,10 @@ void pg_references_unwrite(const pg_references_t *references, const char *table)
 
         memcpy(&row, table + i * sizeof(row), sizeof(row));
         if (reference->import != NULL)
-            pg_import_give_back(reference->import, row.weight);
+            pg_import_give_back(reference->import, row.weight, destination, row.round);
         else
-            pg_exports_release(row.id, row.weight);
+            pg_exports_release(row.id, row.weight, destination, row.round);
     }
-}
-
-/* Takes over the weight of one row. False without memory, or if there is no such rank. */
-static bool accept(const pg_reference_row_t *row, pg_reference_t *reference)
-{
-    *reference = (pg_reference_t){row->id, NULL};
-    if (row->owner == (uint32_t)pg.rank) {
-        bool pinned = pg_exports_pin(row->id);
-
-        pg_exports_release(row->id, row->weight);
-        if (!pinned)
-            reference->id = PG_EXPORTS_NO_ID; /* whoever uses it will be told */
-        return true;
-    }
-    if (row->owner >= (uint32_t)pg.size)
-        return false;
-    reference->import = pg_import_receive((int)row->owner, row->id, row->weight);
-    return reference->import != NULL;
 }
 
 bool pg_reference_table_find(pg_reference_table_t *table, const void *data, size_t length)
@@ -146,31 +142,62 @@ bool pg_reference_table_find(pg_reference_table_t *table, const void *data, size
         return false;
     table->count = count;
     table->size = count * sizeof(pg_reference_row_t) + sizeof(count);
-    table->rows = (const char *)data + length - count * sizeof(pg_reference_row_t);
+    table->rows = (char *)data + length - count * sizeof(pg_reference_row_t);
     return true;
 }
 
-static pg_reference_row_t row_of(const pg_reference_table_t *table, uint32_t index)
-{
-    pg_reference_row_t row;
+/* What has become of a row that was taken in; in its place. */
+typedef struct taken {
+    uint64_t id;         /* of an object of this rank, pinned; PG_EXPORTS_NO_ID: it has gone */
+    pg_import_t *import; /* else a reference to it; NULL: there is none to be had */
+    uint32_t owner;
+    bool is_here;
+} taken_t;
 
-    memcpy(&row, table->rows + index * sizeof(row), sizeof(row));
-    return row;
+_Static_assert(sizeof(taken_t) <= sizeof(pg_reference_row_t), "a row is taken in in its place");
+
+static taken_t take_in(const pg_reference_row_t *row, int source)
+{
+    taken_t taken = {.id = row->id, .owner = row->owner};
+
+    taken.is_here = row->owner == (uint32_t)pg.rank;
+    if (taken.is_here) {
+        /* Whoever uses one that has gone will be told. */
+        if (!pg_exports_pin(row->id))
+            taken.id = PG_EXPORTS_NO_ID;
+        pg_exports_release(row->id, row->weight, source, row->round);
+    } else if (row->owner < (uint32_t)pg.size) {
+        taken.import = pg_import_receive((int)row->owner, row->id, row->weight, source, row->round);
+    }
+    return taken;
 }
 
-static void refuse_from(const pg_reference_table_t *table, uint32_t first)
+void pg_references_arrived(const pg_reference_table_t *table, int source)
 {
-    for (uint32_t i = first; i < table->count; i++) {
-        pg_reference_row_t row = row_of(table, i);
-        pg_reference_t reference;
+    for (uint32_t i = 0; i < table->count; i++) {
+        char *at = table->rows + i * sizeof(pg_reference_row_t);
+        pg_reference_row_t row;
+        taken_t taken;
 
-        if (accept(&row, &reference))
-            let_go(&reference);
+        memcpy(&row, at, sizeof(row));
+        pg_recount_see(row.round);
+        taken = take_in(&row, source);
+        memcpy(at, &taken, sizeof(taken));
     }
+}
+
+static taken_t taken_of(const pg_reference_table_t *table, uint32_t index)
+{
+    taken_t taken;
+
+    memcpy(&taken, table->rows + index * sizeof(pg_reference_row_t), sizeof(taken));
+    return taken;
 }
 
 int pg_references_read(pg_references_t *references, const pg_reference_table_t *table)
 {
+    bool unknown = false, lost = false;
+
     if (table->count == 0)
         return 0;
     if (!reserve(references, table->count)) {
@@ -178,23 +205,32 @@ int pg_references_read(pg_references_t *references, const pg_reference_table_t *
         return -1;
     }
     for (uint32_t i = 0; i < table->count; i++) {
-        pg_reference_row_t row = row_of(table, i);
+        taken_t taken = taken_of(table, i);
 
-        if (!accept(&row, &references->items[references->count])) {
-            refuse_from(table, i + 1);
-            pg_references_clear(references);
-            if (row.owner >= (uint32_t)pg.size)
-                pg_malformed("a reference to a rank that does not exist");
-            else
-                PyErr_NoMemory();
-            return -1;
-        }
-        references->count++;
+        if (taken.is_here || taken.import != NULL)
+            references->items[references->count++] = (pg_reference_t){taken.id, taken.import};
+        else if (taken.owner >= (uint32_t)pg.size)
+            unknown = true;
+        else
+            lost = true;
     }
-    return 0;
+    if (!unknown && !lost)
+        return 0;
+    pg_references_clear(references);
+    if (unknown)
+        pg_malformed("a reference to a rank that does not exist");
+    else
+        PyErr_NoMemory();
+    return -1;
 }
 
 void pg_references_refuse(const pg_reference_table_t *table)
 {
-    refuse_from(table, 0);
+    for (uint32_t i = 0; i < table->count; i++) {
+        taken_t taken = taken_of(table, i);
+        pg_reference_t reference = {taken.id, taken.import};
+
+        if (taken.is_here || taken.import != NULL)
+            let_go(&reference);
+    }
 }

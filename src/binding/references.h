@@ -5,8 +5,9 @@
  * owner, id, mode and shape, as often as it occurs. Beside the stream travels a table with the
  * weight (weight.h) for each of them. It is written when the message is sent, so that one encoded
  * object can go to many ranks, or to none, and a failed encoding has nothing to undo; and it is
- * read when the message arrives, without decoding the object, so that a message nobody reads gives
- * its weight back.
+ * taken in when the message arrives, in the handler, without decoding the object: so the weight of
+ * a message that waits to be read, for however long, belongs to this rank, and that of one that
+ * nobody reads goes back.
  */
 #ifndef PYGAS_BINDING_REFERENCES_H
 #define PYGAS_BINDING_REFERENCES_H
@@ -19,7 +20,7 @@ typedef struct pg_reference_row {
     uint64_t id;
     uint64_t weight;
     uint32_t owner;
-    uint32_t reserved;
+    uint32_t round; /* of the sender, when it gave the weight away (recount.h) */
 } pg_reference_row_t;
 
 typedef struct pg_reference {
@@ -27,11 +28,14 @@ typedef struct pg_reference {
     pg_import_t *import; /* else NULL */
 } pg_reference_t;
 
-/* What an encoded object refers to, kept alive by it. All zero: nothing. */
+#define PG_REFERENCES_ROOM 2 /* most messages with references have so few */
+
+/* What an encoded object refers to, kept alive by it. All zero: nothing. It must not be moved. */
 typedef struct pg_references {
     uint32_t count, capacity;
     pg_reference_t *items;
-    struct pg_references *outer; /* that were being collected before these */
+    struct pg_references *outer;             /* that were being collected before these */
+    pg_reference_t room[PG_REFERENCES_ROOM]; /* `items`, as long as it is enough */
 } pg_references_t;
 
 /* Lets go of them. Any thread, also inside handlers. */
@@ -58,12 +62,12 @@ static inline size_t pg_references_size(const pg_references_t *references)
  * pg_enter(); blocks as pg_import_split(). */
 void pg_references_write(const pg_references_t *references, int destination, char *table);
 
-/* The message could not be sent: takes back what the table gives away. */
-void pg_references_unwrite(const pg_references_t *references, const char *table);
+/* The message to `destination` could not be sent: takes back what the table gives away. */
+void pg_references_unwrite(const pg_references_t *references, int destination, const char *table);
 
 /* A table that has arrived. All zero: there is none. */
 typedef struct pg_reference_table {
-    const char *rows; /* not aligned */
+    char *rows; /* not aligned */
     uint32_t count;
     size_t size; /* of all of it, in bytes */
 } pg_reference_table_t;
@@ -71,8 +75,12 @@ typedef struct pg_reference_table {
 /* The table at the end of `data`. False if there is no sound one. */
 bool pg_reference_table_find(pg_reference_table_t *table, const void *data, size_t length);
 
-/* Takes over what the table gives. 0, or -1 with an exception, and what it gave has gone back. Once
- * for each table. Attached. */
+/* Takes over what the table gives, which came from `source`; the table holds it, until one of the
+ * next two is called. Once for each table, and before them. Any thread, also inside handlers. */
+void pg_references_arrived(const pg_reference_table_t *table, int source);
+
+/* Moves what the table holds. 0, or -1 with an exception, and what it held has gone back.
+ * Attached. */
 int pg_references_read(pg_references_t *references, const pg_reference_table_t *table);
 
 /* The message is thrown away unread: gives the weight back. Any thread, also inside handlers. */

@@ -333,10 +333,15 @@ void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
     request_t *request = malloc(sizeof(*request)); /* calloc() is several times slower */
     pg_request_head_t head;
+    bool sound = pg_request_head_get(&head, msg->header, msg->header_length);
 
     (void)arg;
-    if (request == NULL || !pg_request_head_get(&head, msg->header, msg->header_length)) {
+    if (sound)
+        pg_payload_arrived(msg, &head.wire);
+    if (request == NULL || !sound) {
         atomic_fetch_add(&job->dropped, 1);
+        if (sound)
+            pg_payload_refuse(msg, &head.wire);
         free(request);
         gas_msg_free(job, msg);
         return;

@@ -1,5 +1,5 @@
 /*
- * The type Scan: what this rank's part of the garbage collector across ranks (pygas/cycles.py) has
+ * A scan: what this rank's part of the garbage collector across ranks (pygas/cycles.py) has
  * found out.
  *
  * A scan looks once at every container object of the interpreter, in one go, and finds the shared
@@ -28,55 +28,14 @@
  *
  * One thread at a time uses a scan. It refers to all of the unreached objects, so none goes early.
  */
-#include "agree.h"
+#include "scan.h"
+
 #include "exports.h"
-#include "imports.h"
-#include "inspect.h"
 #include "proxy.h"
-
-#define AS_SCAN(object) ((scan_t *)(object))
-
-typedef struct node {
-    PyObject *object;
-    Py_ssize_t outside; /* references that are not explained */
-    bool reached;
-    bool kept; /* a reference to it is the scan's */
-} node_t;
-
-/* A shared object of this rank that only the table refers to. */
-typedef struct suspect {
-    uint64_t id, weight;
-    uint64_t explained; /* weight that unreached Proxies hold, on all ranks */
-    size_t node;
-} suspect_t;
-
-/* An object of another rank to which only unreached Proxies of this rank refer. */
-typedef struct holding {
-    pg_import_t *import; /* kept by the Proxies */
-    uint64_t weight;
-    uint32_t count; /* Proxies that were found */
-    bool complete;  /* and those are all */
-    bool told;      /* its owner knows that it is live */
-    bool fresh;     /* its owner is to be told */
-} holding_t;
-
-typedef struct scan {
-    PyObject_HEAD node_t *nodes;
-    size_t count, capacity; /* of nodes */
-    size_t *slots;          /* a hash table: index + 1 of a node */
-    size_t mask;            /* of slots */
-    suspect_t *suspects;
-    size_t suspect_count;
-    holding_t *holdings;
-    size_t holding_count;
-    size_t *stack; /* of nodes whose references are to be followed */
-    size_t depth;
-    pg_flow_count_t flow;
-} scan_t;
 
 /* ---- the nodes ---- */
 
-static size_t *slot_of(const scan_t *scan, const PyObject *object)
+static size_t *slot_of(const pg_scan_t *scan, const PyObject *object)
 {
     size_t at = (size_t)(((uint64_t)(uintptr_t)object >> 4) * 0x9E3779B97F4A7C15u >> 20);
 
@@ -88,7 +47,7 @@ static size_t *slot_of(const scan_t *scan, const PyObject *object)
     }
 }
 
-static node_t *node_of(const scan_t *scan, const PyObject *object)
+static pg_node_t *node_of(const pg_scan_t *scan, const PyObject *object)
 {
     size_t slot = *slot_of(scan, object);
 
@@ -96,7 +55,7 @@ static node_t *node_of(const scan_t *scan, const PyObject *object)
 }
 
 /* Room for `count` nodes. -1 with an exception. */
-static int reserve(scan_t *scan, size_t count)
+static int reserve(pg_scan_t *scan, size_t count)
 {
     size_t slots = 64;
 
@@ -115,33 +74,33 @@ static int reserve(scan_t *scan, size_t count)
 
 static int explain(PyObject *object, void *arg)
 {
-    node_t *node = node_of(arg, object);
+    pg_node_t *node = node_of(arg, object);
 
     if (node != NULL)
         node->outside--;
     return 0;
 }
 
-static void follow(PyObject *object, visitproc visit, scan_t *scan)
+static void follow(PyObject *object, visitproc visit, pg_scan_t *scan)
 {
     Py_TYPE(object)->tp_traverse(object, visit, scan);
 }
 
 /* Follows what is on the stack, and what that puts there. */
-static void follow_all(scan_t *scan, visitproc visit)
+static void follow_all(pg_scan_t *scan, visitproc visit)
 {
     while (scan->depth > 0)
         follow(scan->nodes[scan->stack[--scan->depth]].object, visit, scan);
 }
 
-static void push(scan_t *scan, const node_t *node)
+static void push(pg_scan_t *scan, const pg_node_t *node)
 {
     scan->stack[scan->depth++] = (size_t)(node - scan->nodes);
 }
 
 static int reach(PyObject *object, void *arg)
 {
-    node_t *node = node_of(arg, object);
+    pg_node_t *node = node_of(arg, object);
 
     if (node != NULL && !node->reached) {
         node->reached = true;
@@ -151,7 +110,7 @@ static int reach(PyObject *object, void *arg)
 }
 
 /* Every tracked object becomes a node. `tracked`: the only reference that is ours. */
-static int add_nodes(scan_t *scan, PyObject *tracked)
+static int add_nodes(pg_scan_t *scan, PyObject *tracked)
 {
     if (reserve(scan, (size_t)PyList_GET_SIZE(tracked)) < 0)
         return -1;
@@ -162,7 +121,7 @@ static int add_nodes(scan_t *scan, PyObject *tracked)
         if (*slot != 0 || object == (PyObject *)scan || Py_TYPE(object)->tp_traverse == NULL)
             continue;
         scan->nodes[scan->count] =
-            (node_t){.object = object, .outside = (Py_ssize_t)Py_REFCNT(object) - 1};
+            (pg_node_t){.object = object, .outside = (Py_ssize_t)Py_REFCNT(object) - 1};
         *slot = ++scan->count;
     }
     return 0;
@@ -170,7 +129,7 @@ static int add_nodes(scan_t *scan, PyObject *tracked)
 
 /* ---- suspects and holdings ---- */
 
-static int add_suspects(scan_t *scan, const pg_export_t *entries, size_t count)
+static int add_suspects(pg_scan_t *scan, const pg_export_t *entries, size_t count)
 {
     scan->suspects = malloc((count + 1) * sizeof(*scan->suspects));
     if (scan->suspects == NULL) {
@@ -178,11 +137,11 @@ static int add_suspects(scan_t *scan, const pg_export_t *entries, size_t count)
         return -1;
     }
     for (size_t i = 0; i < count; i++) {
-        node_t *node = node_of(scan, entries[i].object);
+        pg_node_t *node = node_of(scan, entries[i].object);
 
         if (node != NULL && !node->reached && entries[i].weight > 0)
             scan->suspects[scan->suspect_count++] =
-                (suspect_t){entries[i].id, entries[i].weight, 0, (size_t)(node - scan->nodes)};
+                (pg_suspect_t){entries[i].id, entries[i].weight, 0, (size_t)(node - scan->nodes)};
     }
     return 0;
 }
@@ -198,24 +157,24 @@ static pg_proxy_t *as_far_proxy(PyObject *object)
 
 static int by_import(const void *one, const void *two)
 {
-    uintptr_t a = (uintptr_t)((const holding_t *)one)->import;
-    uintptr_t b = (uintptr_t)((const holding_t *)two)->import;
+    uintptr_t a = (uintptr_t)((const pg_scan_holding_t *)one)->import;
+    uintptr_t b = (uintptr_t)((const pg_scan_holding_t *)two)->import;
 
     return a < b ? -1 : a > b;
 }
 
-static holding_t *holding_of(const scan_t *scan, pg_import_t *import)
+static pg_scan_holding_t *holding_of(const pg_scan_t *scan, pg_import_t *import)
 {
-    holding_t key = {.import = import};
+    pg_scan_holding_t key = {.import = import};
 
     return bsearch(&key, scan->holdings, scan->holding_count, sizeof(key), by_import);
 }
 
 /* Counts the unreached Proxies by what they refer to. */
-static int add_holdings(scan_t *scan)
+static int add_holdings(pg_scan_t *scan)
 {
     size_t count = 0, used = 0;
-    holding_t *holdings = malloc((scan->count + 1) * sizeof(*holdings));
+    pg_scan_holding_t *holdings = malloc((scan->count + 1) * sizeof(*holdings));
 
     scan->holdings = holdings;
     if (holdings == NULL) {
@@ -226,7 +185,7 @@ static int add_holdings(scan_t *scan)
         pg_proxy_t *proxy = scan->nodes[i].reached ? NULL : as_far_proxy(scan->nodes[i].object);
 
         if (proxy != NULL)
-            holdings[count++] = (holding_t){.import = proxy->import, .count = 1};
+            holdings[count++] = (pg_scan_holding_t){.import = proxy->import, .count = 1};
     }
     qsort(holdings, count, sizeof(*holdings), by_import);
     for (size_t i = 0; i < count; i++) {
@@ -247,7 +206,7 @@ static int add_holdings(scan_t *scan)
 
 /* ---- scanning ---- */
 
-static void keep_unreached(scan_t *scan)
+static void keep_unreached(pg_scan_t *scan)
 {
     for (size_t i = 0; i < scan->count; i++)
         if (!scan->nodes[i].reached) {
@@ -256,9 +215,7 @@ static void keep_unreached(scan_t *scan)
         }
 }
 
-/* Scans. With `of` not NULL, only what that scan has left as garbage loses the table's reference.
- * No Python code runs in here. -1 with an exception. */
-static int scan_run(scan_t *scan, PyObject *tracked, const scan_t *of)
+int pg_scan_run(pg_scan_t *scan, PyObject *tracked, const pg_scan_t *of)
 {
     size_t count;
     pg_export_t *entries = pg_exports_list(&count);
@@ -267,8 +224,8 @@ static int scan_run(scan_t *scan, PyObject *tracked, const scan_t *of)
     for (size_t i = 0; !failed && i < scan->count; i++)
         follow(scan->nodes[i].object, explain, scan);
     for (size_t i = 0; !failed && i < count; i++) {
-        node_t *node = node_of(scan, entries[i].object);
-        const node_t *before = of != NULL ? node_of(of, entries[i].object) : NULL;
+        pg_node_t *node = node_of(scan, entries[i].object);
+        const pg_node_t *before = of != NULL ? node_of(of, entries[i].object) : NULL;
 
         if (node == NULL)
             continue;
@@ -277,8 +234,8 @@ static int scan_run(scan_t *scan, PyObject *tracked, const scan_t *of)
             node->outside--; /* that of the table */
     }
     for (size_t i = 0; !failed && i < scan->count; i++) {
-        node_t *node = &scan->nodes[i];
-        const node_t *before = of != NULL ? node_of(of, node->object) : NULL;
+        pg_node_t *node = &scan->nodes[i];
+        const pg_node_t *before = of != NULL ? node_of(of, node->object) : NULL;
 
         if (before != NULL && before->kept)
             node->outside--; /* the reference of the scan before */
@@ -299,7 +256,7 @@ static int scan_run(scan_t *scan, PyObject *tracked, const scan_t *of)
     return failed ? -1 : 0;
 }
 
-static PyObject *tracked_objects(void)
+PyObject *pg_scan_tracked(void)
 {
     PyObject *gc = PyImport_ImportModule("gc");
     PyObject *tracked = gc != NULL ? PyObject_CallMethod(gc, "get_objects", NULL) : NULL;
@@ -308,7 +265,7 @@ static PyObject *tracked_objects(void)
     return tracked;
 }
 
-static void scan_empty(scan_t *scan)
+void pg_scan_empty(pg_scan_t *scan)
 {
     for (size_t i = 0; i < scan->count; i++)
         if (scan->nodes[i].kept)
@@ -326,8 +283,8 @@ static void scan_empty(scan_t *scan)
 /* As reach(), and notes whose owners are to be told. */
 static int revive(PyObject *object, void *arg)
 {
-    scan_t *scan = arg;
-    node_t *node = node_of(scan, object);
+    pg_scan_t *scan = arg;
+    pg_node_t *node = node_of(scan, object);
     pg_proxy_t *proxy;
 
     if (node == NULL || node->reached)
@@ -336,7 +293,7 @@ static int revive(PyObject *object, void *arg)
     push(scan, node);
     proxy = as_far_proxy(object);
     if (proxy != NULL) {
-        holding_t *holding = holding_of(scan, proxy->import);
+        pg_scan_holding_t *holding = holding_of(scan, proxy->import);
 
         if (holding != NULL && !holding->told)
             holding->told = holding->fresh = true;
@@ -344,7 +301,7 @@ static int revive(PyObject *object, void *arg)
     return 0;
 }
 
-static suspect_t *suspect_of(const scan_t *scan, uint64_t id)
+pg_suspect_t *pg_scan_suspect(const pg_scan_t *scan, uint64_t id)
 {
     for (size_t i = 0; i < scan->suspect_count; i++)
         if (scan->suspects[i].id == id)
@@ -352,61 +309,39 @@ static suspect_t *suspect_of(const scan_t *scan, uint64_t id)
     return NULL;
 }
 
-static void revive_suspect(scan_t *scan, const suspect_t *suspect)
+void pg_scan_revive(pg_scan_t *scan, const pg_suspect_t *suspect)
 {
     revive(scan->nodes[suspect->node].object, scan);
     follow_all(scan, revive);
 }
 
-/* The objects whose owners are to be told that they are live: a list of (owner, id). */
-static PyObject *fresh_ones(scan_t *scan)
-{
-    PyObject *list = PyList_New(0);
-
-    for (size_t i = 0; list != NULL && i < scan->holding_count; i++) {
-        holding_t *holding = &scan->holdings[i];
-        PyObject *row;
-
-        if (!holding->fresh)
-            continue;
-        holding->fresh = false;
-        row =
-            Py_BuildValue("(iK)", holding->import->owner, (unsigned long long)holding->import->id);
-        if (row == NULL || PyList_Append(list, row) < 0)
-            Py_CLEAR(list);
-        Py_XDECREF(row);
-    }
-    return list;
-}
-
 /* ---- the end of garbage ---- */
 
-static bool is_garbage(const scan_t *scan, const suspect_t *suspect)
+bool pg_scan_is_garbage(const pg_scan_t *scan, const pg_suspect_t *suspect)
 {
     return !scan->nodes[suspect->node].reached;
 }
 
-/* True if all of a scan's garbage is still garbage, and nothing has happened since, according to
- * another scan. */
-static bool is_confirmed(const scan_t *scan, const scan_t *again)
+bool pg_scan_is_confirmed(const pg_scan_t *scan, const pg_scan_t *again)
 {
     if (again->flow.sent != scan->flow.sent || again->flow.received != scan->flow.received)
         return false;
     for (size_t i = 0; i < scan->count; i++) {
-        const node_t *node = scan->nodes[i].reached ? NULL : node_of(again, scan->nodes[i].object);
+        const pg_node_t *node =
+            scan->nodes[i].reached ? NULL : node_of(again, scan->nodes[i].object);
 
         if (!scan->nodes[i].reached && (node == NULL || node->reached))
             return false;
     }
     for (size_t i = 0; i < scan->suspect_count; i++) {
-        const suspect_t *suspect = suspect_of(again, scan->suspects[i].id);
+        const pg_suspect_t *suspect = pg_scan_suspect(again, scan->suspects[i].id);
 
-        if (is_garbage(scan, &scan->suspects[i]) &&
+        if (pg_scan_is_garbage(scan, &scan->suspects[i]) &&
             (suspect == NULL || suspect->weight != scan->suspects[i].weight))
             return false;
     }
     for (size_t i = 0; i < scan->holding_count; i++) {
-        const holding_t *holding = &scan->holdings[i], *now;
+        const pg_scan_holding_t *holding = &scan->holdings[i], *now;
 
         if (!holding->complete || holding->told)
             continue;
@@ -417,222 +352,9 @@ static bool is_confirmed(const scan_t *scan, const scan_t *again)
     return true;
 }
 
-static void sever_all(const scan_t *scan)
+void pg_scan_sever(const pg_scan_t *scan)
 {
     for (size_t i = 0; i < scan->holding_count; i++)
         if (scan->holdings[i].complete && !scan->holdings[i].told)
             pg_import_sever(scan->holdings[i].import);
-}
-
-/* ---- the type ---- */
-
-static PyObject *Scan_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    PyObject *tracked = NULL;
-    scan_t *scan;
-    int failed;
-
-    (void)kwargs;
-    if (!PyArg_ParseTuple(args, ":Scan"))
-        return NULL;
-    if (pg_enter() < 0)
-        return NULL;
-    scan = (scan_t *)type->tp_alloc(type, 0);
-    tracked = scan != NULL ? tracked_objects() : NULL;
-    failed = tracked == NULL || scan_run(scan, tracked, NULL) < 0;
-    pg_leave();
-    Py_XDECREF(tracked);
-    if (failed)
-        Py_CLEAR(scan);
-    return (PyObject *)scan;
-}
-
-static void Scan_dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-
-    scan_empty(AS_SCAN(self));
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static PyObject *Scan_flow(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    return Py_BuildValue("(KK)", (unsigned long long)AS_SCAN(self)->flow.sent,
-                         (unsigned long long)AS_SCAN(self)->flow.received);
-}
-
-static PyObject *Scan_holdings(PyObject *self, PyObject *unused)
-{
-    const scan_t *scan = AS_SCAN(self);
-    PyObject *list = PyList_New(0);
-
-    (void)unused;
-    for (size_t i = 0; list != NULL && i < scan->holding_count; i++) {
-        const holding_t *holding = &scan->holdings[i];
-        PyObject *row;
-
-        if (!holding->complete)
-            continue;
-        row =
-            Py_BuildValue("(iKK)", holding->import->owner, (unsigned long long)holding->import->id,
-                          (unsigned long long)holding->weight);
-        if (row == NULL || PyList_Append(list, row) < 0)
-            Py_CLEAR(list);
-        Py_XDECREF(row);
-    }
-    return list;
-}
-
-static PyObject *Scan_settle(PyObject *self, PyObject *rows)
-{
-    scan_t *scan = AS_SCAN(self);
-
-    if (!PyList_Check(rows))
-        return PyErr_Format(PyExc_TypeError, "a list of (id, weight) is needed");
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(rows); i++) {
-        unsigned long long id, weight;
-        suspect_t *suspect;
-
-        if (!PyArg_ParseTuple(PyList_GET_ITEM(rows, i), "KK", &id, &weight))
-            return NULL;
-        suspect = suspect_of(scan, id);
-        if (suspect != NULL)
-            suspect->explained += weight;
-    }
-    for (size_t i = 0; i < scan->suspect_count; i++)
-        if (scan->suspects[i].explained != scan->suspects[i].weight)
-            revive_suspect(scan, &scan->suspects[i]);
-    return fresh_ones(scan);
-}
-
-static PyObject *Scan_revive(PyObject *self, PyObject *ids)
-{
-    scan_t *scan = AS_SCAN(self);
-
-    if (!PyList_Check(ids))
-        return PyErr_Format(PyExc_TypeError, "a list of ids is needed");
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(ids); i++) {
-        uint64_t id = PyLong_AsUnsignedLongLong(PyList_GET_ITEM(ids, i));
-        suspect_t *suspect = suspect_of(scan, id);
-
-        if (PyErr_Occurred())
-            return NULL;
-        if (suspect != NULL)
-            revive_suspect(scan, suspect);
-    }
-    return fresh_ones(scan);
-}
-
-static PyObject *Scan_garbage(PyObject *self, PyObject *unused)
-{
-    const scan_t *scan = AS_SCAN(self);
-    size_t count = 0;
-
-    (void)unused;
-    for (size_t i = 0; i < scan->suspect_count; i++)
-        count += is_garbage(scan, &scan->suspects[i]);
-    return PyLong_FromSize_t(count);
-}
-
-static PyObject *Scan_finalize(PyObject *self, PyObject *unused)
-{
-    const scan_t *scan = AS_SCAN(self);
-    size_t count = 0;
-
-    (void)unused;
-    for (size_t i = 0; i < scan->count; i++) {
-        PyObject *object = scan->nodes[i].object;
-
-        if (scan->nodes[i].reached || Py_TYPE(object)->tp_finalize == NULL ||
-            PyObject_GC_IsFinalized(object))
-            continue;
-        PyObject_CallFinalizer(object);
-        count++;
-    }
-    return PyLong_FromSize_t(count);
-}
-
-static PyObject *Scan_sever(PyObject *self, PyObject *unused)
-{
-    PyObject *tracked;
-    scan_t again = {.count = 0};
-    bool agreed = false, confirmed;
-
-    (void)unused;
-    if (pg_enter() < 0)
-        return NULL;
-    tracked = tracked_objects();
-    confirmed = tracked != NULL && scan_run(&again, tracked, AS_SCAN(self)) == 0 &&
-                is_confirmed(AS_SCAN(self), &again);
-    PyErr_Clear(); /* without memory: not confirmed */
-    agreed = pg_agree(confirmed);
-    if (agreed)
-        sever_all(AS_SCAN(self));
-    pg_leave();
-    scan_empty(&again);
-    Py_XDECREF(tracked);
-    return PyBool_FromLong(agreed);
-}
-
-static PyObject *Scan_left(PyObject *self, PyObject *unused)
-{
-    const scan_t *scan = AS_SCAN(self);
-    size_t count = 0;
-
-    (void)unused;
-    for (size_t i = 0; i < scan->suspect_count; i++)
-        if (is_garbage(scan, &scan->suspects[i]))
-            count += pg_exports_has(scan->suspects[i].id);
-    return PyLong_FromSize_t(count);
-}
-
-static PyMethodDef Scan_methods[] = {
-    {"flow", Scan_flow, METH_NOARGS,
-     PyDoc_STR("flow($self, /)\n--\n\n"
-               "Messages about objects that had been sent and received: (sent, received).")},
-    {"holdings", Scan_holdings, METH_NOARGS,
-     PyDoc_STR("holdings($self, /)\n--\n\n"
-               "(owner, id, weight) of what only unreached Proxies of this rank refer to.")},
-    {"settle", Scan_settle, METH_O,
-     PyDoc_STR("settle($self, rows, /)\n--\n\n"
-               "Take the (id, weight) that all ranks hold like that; what has more is live.\n\n"
-               "Return the (owner, id) that are live because of that.")},
-    {"revive", Scan_revive, METH_O,
-     PyDoc_STR("revive($self, ids, /)\n--\n\n"
-               "These are live. Return the (owner, id) that are live because of that.")},
-    {"garbage", Scan_garbage, METH_NOARGS,
-     PyDoc_STR("garbage($self, /)\n--\n\nHow many shared objects are garbage.")},
-    {"finalize", Scan_finalize, METH_NOARGS,
-     PyDoc_STR("finalize($self, /)\n--\n\n"
-               "Call the finalizers of the garbage that have not been called; return how many.")},
-    {"sever", Scan_sever, METH_NOARGS,
-     PyDoc_STR("sever($self, /)\n--\n\n"
-               "If all ranks find that the garbage still is garbage, let go of what its Proxies "
-               "refer to.\n\nCollective. Return whether they do.")},
-    {"left", Scan_left, METH_NOARGS,
-     PyDoc_STR("left($self, /)\n--\n\nHow much of the garbage is still shared.")},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyType_Slot Scan_slots[] = {
-    {Py_tp_doc,
-     (void *)PyDoc_STR("Scan()\n--\n\nThis rank's part of a collection; see pygas.collect().")},
-    {Py_tp_new, Scan_new},
-    {Py_tp_dealloc, Scan_dealloc},
-    {Py_tp_methods, Scan_methods},
-    {0, NULL},
-};
-
-static PyType_Spec Scan_spec = {
-    .name = "pygas._core.Scan",
-    .basicsize = sizeof(scan_t),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = Scan_slots,
-};
-
-PyTypeObject *pg_scan_type_create(PyObject *module)
-{
-    return (PyTypeObject *)PyType_FromModuleAndSpec(module, &Scan_spec, NULL);
 }

@@ -26,6 +26,7 @@
 #define PG_HANDLER_RELEASE (GAS_HANDLER_USER + 6)
 #define PG_HANDLER_WEIGHT_ASK (GAS_HANDLER_USER + 7)
 #define PG_HANDLER_WEIGHT (GAS_HANDLER_USER + 8)
+#define PG_HANDLER_RECOUNT (GAS_HANDLER_USER + 9)
 
 typedef enum pg_phase {
     PG_BEFORE, /* the job has not been started */

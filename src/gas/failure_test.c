@@ -189,7 +189,7 @@ static void test_barrier_and_mailbox(void)
 
     start(&world, 4, NULL);
     collect_begin(world.jobs[0]->teams.world, &args, &barrier);
-    gas_mailbox_expect(world.jobs[0], &waiting, 1, 3); /* not of the rank that fails */
+    gas_mailbox_expect(world.jobs[0], &waiting, 1, 3, 0); /* not of the rank that fails */
     CHECK(gas_am_send(world.jobs[3], 0, &am, NULL, NULL) == GAS_OK);
     poll_for_a_while(world.jobs[0]);
     fail(&world, 2);
@@ -201,10 +201,10 @@ static void test_barrier_and_mailbox(void)
     CHECK(gas_mailbox_cancel(world.jobs[0], &waiting) == NULL);
     collect_begin(world.jobs[0]->teams.world, &args, &again);
     CHECK(again.begun == GAS_ERR_RANK_FAILED);
-    gas_mailbox_expect(world.jobs[0], &early, 7, 3); /* what is there can be had */
+    gas_mailbox_expect(world.jobs[0], &early, 7, 3, 0); /* what is there can be had */
     CHECK(gas_event_is_set(&early.event));
     gas_msg_free(world.jobs[0], gas_mailbox_cancel(world.jobs[0], &early));
-    gas_mailbox_expect(world.jobs[0], &late, 8, 3);
+    gas_mailbox_expect(world.jobs[0], &late, 8, 3, 0);
     CHECK(gas_event_is_set(&late.event));
     CHECK(gas_mailbox_cancel(world.jobs[0], &late) == NULL);
     world_stop(&world);

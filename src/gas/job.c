@@ -51,6 +51,8 @@ static void deliver(void *arg, const gas_arrival_t *arrival)
                               memory_order_relaxed);
     if (msg != NULL) {
         gas_traffic_note_received(&job->traffic, number, arrival);
+        if (number < GAS_HANDLER_USER && job->arrived != NULL)
+            job->arrived(job, msg);
         handler->run(job, msg, handler->arg);
         return;
     }
@@ -160,6 +162,7 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     job->kick_arg = params->kick_arg;
     job->failed = params->failed;
     job->failed_arg = params->failed_arg;
+    job->arrived = params->arrived;
     job->stacks = params->stacks;
     gas_event_init(&job->ended);
     job->tend = params->tend;
@@ -186,7 +189,7 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     if (status == GAS_OK)
         status = gas_segment_init(job);
     if (status == GAS_OK)
-        status = gas_traffic_init(&job->traffic, gas_job_size(job));
+        status = gas_traffic_init(&job->traffic, gas_job_size(job), params->watched);
     if (status == GAS_OK)
         status = gas_failure_init(job);
     if (status != GAS_OK)

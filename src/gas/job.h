@@ -53,6 +53,11 @@ typedef uint64_t (*gas_idle_fn)(void *arg);
  * handler: must not block, poll, or touch what only the layer above's own threads may. */
 typedef void (*gas_failed_fn)(gas_job_t *job, int rank, void *arg);
 
+/* A message has arrived for one of the runtime's own handlers, which has not run yet: the layer
+ * above may look at what it has sent by them, and change it. Runs like a handler; `msg` stays the
+ * runtime's. */
+typedef void (*gas_arrived_fn)(gas_job_t *job, gas_msg_t *msg);
+
 /* Writes where the layer above's threads are, for people, at most `size` bytes; returns how many.
  * Called from a thread of the boot's, at any time between start and stop; may take seconds. */
 typedef size_t (*gas_stacks_fn)(char *text, size_t size);
@@ -71,11 +76,13 @@ typedef struct gas_job_params {
     gas_boot_t *boot; /* becomes the job's, also if starting it fails */
     const gas_conduit_ops_t *conduit;
     gas_handler_t handlers[GAS_HANDLER_MAX]; /* from GAS_HANDLER_USER on */
+    uint32_t watched;                        /* of them: see traffic.h */
     gas_kick_fn kick;
     void *kick_arg;
     gas_idle_fn idle;     /* may be NULL; gets kick_arg */
     gas_failed_fn failed; /* may be NULL */
     void *failed_arg;
+    gas_arrived_fn arrived; /* may be NULL */
     gas_stacks_fn stacks;   /* may be NULL */
     gas_discard_fn discard; /* may be NULL */
     gas_tend_fn tend;       /* may be NULL */
@@ -97,6 +104,7 @@ struct gas_job {
     gas_discard_fn discard;
     gas_failed_fn failed;
     void *failed_arg;
+    gas_arrived_fn arrived;
     gas_stacks_fn stacks;
     atomic_uint_least64_t activity; /* messages that have arrived, but for probes */
     pthread_mutex_t lock;           /* the conduit lock; recursive, as handlers send */

@@ -67,17 +67,19 @@ static gas_parcel_t **find_wanted(gas_mailbox_t *mailbox, uint64_t tag, int sour
     return at;
 }
 
-void gas_mailbox_expect(gas_job_t *job, gas_parcel_t *parcel, uint64_t tag, int source)
+void gas_mailbox_expect(gas_job_t *job, gas_parcel_t *parcel, uint64_t tag, int source,
+                        size_t failures)
 {
     gas_mailbox_t *mailbox = &job->mailbox;
 
     parcel->tag = tag;
     parcel->source = source;
+    parcel->failures = failures;
     parcel->next = NULL;
     gas_event_init(&parcel->event);
     gas_job_lock(job);
     parcel->msg = take_early(mailbox, tag, source);
-    if (parcel->msg != NULL || gas_failure_count(job) > 0) {
+    if (parcel->msg != NULL || gas_failure_count(job) > failures) {
         gas_event_set(&parcel->event);
     } else {
         parcel->next = mailbox->wanted;
@@ -103,15 +105,18 @@ gas_msg_t *gas_mailbox_cancel(gas_job_t *job, gas_parcel_t *parcel)
 
 void gas_mailbox_peer_failed(gas_job_t *job, int rank)
 {
-    gas_parcel_t *parcel = job->mailbox.wanted;
+    gas_parcel_t **at = &job->mailbox.wanted;
 
     (void)rank;
-    job->mailbox.wanted = NULL;
-    while (parcel != NULL) {
-        gas_parcel_t *next = parcel->next;
+    while (*at != NULL) {
+        gas_parcel_t *parcel = *at;
 
-        gas_event_set(&parcel->event);
-        parcel = next;
+        if (parcel->failures >= gas_failure_count(job)) {
+            at = &parcel->next;
+            continue;
+        }
+        *at = parcel->next;
+        gas_event_set(&parcel->event); /* from here on it may be gone */
     }
 }
 
@@ -157,6 +162,7 @@ void gas_mailbox_probed(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
     gas_mailbox_t *mailbox = &job->mailbox;
     int source = msg->source;
+    gas_parcel_t *parcel, **at;
     probe_t probe = {0};
 
     (void)arg;
@@ -171,8 +177,16 @@ void gas_mailbox_probed(gas_job_t *job, gas_msg_t *msg, void *arg)
             send_probe(job, source, probe.tag, PROBE_I_AM_ENDING);
         break;
     case PROBE_I_AM_ENDING:
-        if (*find_wanted(mailbox, probe.tag, source) != NULL)
+        at = find_wanted(mailbox, probe.tag, source);
+        if (*at == NULL)
+            break;
+        if (gas_failure_count(job) == 0) {
             send_probe(job, source, probe.tag, PROBE_I_WAIT_FOR_YOU);
+        } else { /* the others need not agree on what the failure of a rank means: not its end */
+            parcel = *at;
+            *at = parcel->next;
+            gas_event_set(&parcel->event);
+        }
         break;
     case PROBE_I_WAIT_FOR_YOU:
         if (atomic_load(&mailbox->ending))

@@ -23,8 +23,9 @@ typedef struct gas_parcel gas_parcel_t;
 struct gas_parcel {
     uint64_t tag;
     int source;
-    gas_event_t event;  /* set when msg is there, or will not come */
-    gas_msg_t *msg;     /* NULL if it will not come: a rank has failed */
+    size_t failures;   /* that who waits knows of: it is a matter of the others */
+    gas_event_t event; /* set when msg is there, or will not come */
+    gas_msg_t *msg;    /* NULL if it will not come: one more rank has failed, or source has ended */
     gas_parcel_t *next; /* guarded by the conduit lock, as all of the mailbox */
 };
 
@@ -43,10 +44,12 @@ void gas_mailbox_fini(gas_job_t *job);
 
 /*
  * Begins to wait for the message `tag` of `source`. At most one parcel for a tag and source.
- * Parcels belong to collectives of all ranks: when any rank has failed, no message comes that is
- * not there already, since its source may be waiting for the one that failed.
+ * Parcels belong to collectives of all ranks but for the first `failures` that have failed: when
+ * one more has failed, no message comes that is not there already, since its source may be waiting
+ * for that one.
  */
-void gas_mailbox_expect(gas_job_t *job, gas_parcel_t *parcel, uint64_t tag, int source);
+void gas_mailbox_expect(gas_job_t *job, gas_parcel_t *parcel, uint64_t tag, int source,
+                        size_t failures);
 
 /* Stops waiting. Returns the message if it came after all (the caller's to free), else NULL. */
 gas_msg_t *gas_mailbox_cancel(gas_job_t *job, gas_parcel_t *parcel);

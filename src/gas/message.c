@@ -36,6 +36,7 @@ gas_msg_t *gas_msg_create(const gas_arrival_t *arrival)
     msg->header_length = arrival->header_length;
     msg->bulk_count = arrival->bulk_count;
     msg->packed = false;
+    msg->taken_in = false;
     msg->data_length = arrival->data_length;
     msg->bulk = (gas_bulk_t *)(block + bulk_at);
     msg->header = block + header_at;

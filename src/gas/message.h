@@ -19,6 +19,7 @@ struct gas_msg {
     const void *header;
     const void *data;
     gas_bulk_t *bulk; /* lengths for everybody; the rest for the conduit only */
+    bool taken_in;    /* the layer above's, false at first */
     bool packed;      /* the bulk buffers came with the message and are in its own memory */
 };
 

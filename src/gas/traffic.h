@@ -23,13 +23,20 @@ typedef struct gas_exchange {
     gas_flow_t sent, received;
 } gas_exchange_t;
 
+typedef struct gas_watched {
+    uint64_t sent, received;
+} gas_watched_t;
+
 /* Guarded by the conduit lock. */
 typedef struct gas_traffic {
     gas_exchange_t handlers[GAS_HANDLER_MAX];
     gas_exchange_t *peers; /* by rank; pages of peers that are never talked to cost nothing */
+    uint32_t watched;      /* handlers, a bit each */
+    gas_watched_t *watched_peers; /* messages of those, by rank */
 } gas_traffic_t;
 
-gas_status_t gas_traffic_init(gas_traffic_t *traffic, int size);
+/* `watched`: the handlers, a bit each, whose messages are counted for gas_traffic_watched(). */
+gas_status_t gas_traffic_init(gas_traffic_t *traffic, int size, uint32_t watched);
 void gas_traffic_fini(gas_traffic_t *traffic);
 
 /* Internal, under the conduit lock. What has arrived has a handler. */
@@ -40,5 +47,9 @@ void gas_traffic_note_received(gas_traffic_t *traffic, unsigned handler,
 /* A copy of the counts of a handler or a peer, which must exist. Takes the conduit lock. */
 gas_exchange_t gas_traffic_of_handler(gas_job_t *job, int handler);
 gas_exchange_t gas_traffic_of_peer(gas_job_t *job, int peer);
+
+/* Messages of the watched handlers to and from ranks that have not failed. Takes the conduit lock.
+ */
+void gas_traffic_watched(gas_job_t *job, uint64_t *sent, uint64_t *received);
 
 #endif
