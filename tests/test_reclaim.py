@@ -60,6 +60,14 @@ THINGS = """
     def pid():
         return os.getpid()
 
+    def stop(process):
+        os.kill(process, signal.SIGSTOP)
+
+        def state(task):
+            return open(f"/proc/{process}/task/{task}/stat").read().rpartition(")")[2].split()[0]
+
+        until(lambda: all(state(task) == "T" for task in os.listdir(f"/proc/{process}/task")))
+
     def say(text):
         open(mark(text), "w").close()
 
@@ -155,7 +163,7 @@ def test_weight_on_its_way_to_the_dead(tmp_path: pathlib.Path) -> None:
     pygas.barrier()
     if me == 0:
         time.sleep(0.2)                          # it is in stay() by now
-        os.kill(victim, signal.SIGSTOP)
+        stop(victim)
         future = pygas.at(2).submit(keep, "a", make("a"))
         say("stopped")
     if me == 1:
@@ -197,7 +205,7 @@ def test_weight_on_its_way_from_the_dead(tmp_path: pathlib.Path, what: str) -> N
     if me == 0:
         hear("asked")
         time.sleep(0.2)
-        os.kill(listener, signal.SIGSTOP)
+        stop(listener)
         say("stopped")
         time.sleep(1)
         assert alive() == ["a"]

@@ -367,9 +367,11 @@ static void test_malformed_events(void)
     static const frame_t bad[] = {{FAILED, 7}, {FAILED, 1u << 20}, {ENDED, 1}, {FENCE_DONE, 0}};
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        atomic_store(&endings, 0);
         open_boot();
+        boot->ops->listen(boot, &events, &failures);
         CHECK(write(script.fd, &bad[i], sizeof(bad[i])) == sizeof(bad[i]));
-        usleep(20000);
+        await_count(&endings, 1); /* it has been read: else the fence below had asked for it */
         CHECK(fence() == GAS_ERR_PROTOCOL);
         close_boot();
     }
