@@ -311,6 +311,10 @@ int pg_payload_send_then(pg_payload_t *payload, int destination, uint16_t handle
     laid_data_t data;
     int outcome;
 
+    if (destination < 0 || destination >= pg.size) {
+        PyErr_Format(PyExc_ValueError, "there is no rank %d in a job of %d", destination, pg.size);
+        return -1;
+    }
     if (payload->shared.count > 0)
         pg_recount_sending();
     if (lay_data(&data, payload, destination, stream_is_bulk ? 0 : (size_t)payload->bytes.len) <

@@ -116,7 +116,8 @@ static void record_locked(uint32_t round)
     recount.holdings = pg_imports_record_locked(&recount.holding_count);
     recount.holding_room = recount.holding_count;
     recount.claims = pg_exports_record_locked(&recount.claim_count);
-    recount.broken = recount.claims == NULL || recount.holdings == NULL ||
+    /* Messages may come while the job is still being started here. */
+    recount.broken = recount.claims == NULL || recount.holdings == NULL || pg.job == NULL ||
                      gas_failure_count(pg.job) < failures_of(round);
     for (int peer = 0; peer < pg.size; peer++)
         recount.white[peer] = one[peer] + other[peer];
