@@ -33,8 +33,8 @@ barrier, broadcast, scatter, allgather, alltoall, reduce, allreduce, reduce_scat
     for futures: the collective one is ``world.gather``.)
 SUM, PROD, MIN, MAX, AND, OR, XOR, MINLOC, MAXLOC, Operator
     What reductions reduce with.
-progress
-    Run the requests that have arrived.
+progress, no_requests
+    Run the requests that have arrived; hold them off for a while.
 collect
     Free cycles of garbage that span ranks. (Anything else goes by itself.)
 objects, stats
@@ -85,7 +85,16 @@ if TYPE_CHECKING:
         wait,
     )
     from pygas.memory import SharedObject, Stats, Traffic, objects, stats
-    from pygas.proxies import async_, by_ref, is_local, local, owner, progress, resolve
+    from pygas.proxies import (
+        async_,
+        by_ref,
+        is_local,
+        local,
+        no_requests,
+        owner,
+        progress,
+        resolve,
+    )
     from pygas.ranks import Rank, at
     from pygas.sync import (
         Barrier,
@@ -175,6 +184,7 @@ __all__ = [
     "init",
     "is_local",
     "local",
+    "no_requests",
     "objects",
     "on_failure",
     "owner",
@@ -242,6 +252,7 @@ _HOMES = {
     "gather": "pygas.futures",
     "is_local": "pygas.proxies",
     "local": "pygas.proxies",
+    "no_requests": "pygas.proxies",
     "objects": "pygas.memory",
     "owner": "pygas.proxies",
     "progress": "pygas.proxies",

@@ -170,6 +170,8 @@ def _stand_in(name: str, text: str) -> BaseException:
 
 def _rebuild_brief(description: str, rank: int) -> BaseException:
     name, _, text = description.partition(": ")
+    if name == "RuntimeError":  # of the extension there, which says it all
+        return RuntimeError(text)
     exception = _stand_in(name, text)
     exception.add_note(f"It was raised on rank {rank}, where it could not be described further.")
     return exception

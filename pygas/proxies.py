@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pygas._job import core
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from pygas import sync
     from pygas.sync import _asynchronous
 
-__all__ = ["async_", "by_ref", "is_local", "local", "owner", "progress", "resolve"]
+__all__ = ["async_", "by_ref", "is_local", "local", "no_requests", "owner", "progress", "resolve"]
 
 T = TypeVar("T")
 
@@ -116,6 +117,29 @@ def progress() -> None:
     """Run the requests that have arrived at this rank, and return. Does not wait for more.
 
     Requests also run without it: in every PyGAS call that waits, and between the bytecodes of a
-    program that computes.
+    program that computes. Only those to objects that belong to a thread other than the main one
+    (``Proxy(obj, thread=True)``) need such a call, in that thread.
     """
     core().progress()
+
+
+def no_requests() -> AbstractContextManager[object]:
+    """Hold off requests to this rank: ``with pygas.no_requests(): ...``. May block at its begin.
+
+    While the body runs, no request of other ranks, and no callback of a Future, starts on any
+    thread of this rank; they run afterwards. The section begins when requests that run on other
+    threads have ended, or wait in PyGAS; they go on after it. Sections nest; those of several
+    threads of a rank exclude each other. Other threads run on as always.
+
+    Inside, the program can wait in PyGAS as usual, but only for what needs no request to this rank:
+    a call to an object whose method calls back, or a barrier that another rank reaches only after
+    its request here, never ends. If a request is kept waiting for longer than
+    ``PYGAS_SECTION_WARN_MS``, a `RuntimeWarning` says so and shows where the section is.
+
+    Raises
+    ------
+    RuntimeError
+        Inside the section, from an operation that is itself a request to this rank.
+    """
+    section: AbstractContextManager[object] = core().no_requests()
+    return section

@@ -269,3 +269,37 @@ def test_a_lock_that_the_program_holds() -> None:
             shared.set()
         proxy.finish()
     pygas.barrier()
+
+
+@pytest.mark.ranks(2)
+def test_requests_start_in_order_also_from_waits_within_requests() -> None:
+    """Several threads, whose requests wait and make further ones, to an owner that waits or not."""
+    proxy, busy = share_busy()
+    here = pygas.Proxy([])
+    count = 200
+    pygas.barrier()
+
+    def note_and_ask(item: Any, box: Any) -> None:
+        pygas.local(proxy).log.append(item)
+        len(box)  # waits: others start on top of it
+
+    if pygas.MYTHREAD == 1:
+
+        def submit_all(thread: int) -> None:
+            futures = [pygas.at(0).submit(note_and_ask, (thread, i), here) for i in range(count)]
+            for future in futures:
+                future.result()
+
+        threads = [threading.Thread(target=submit_all, args=(n,)) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        proxy.finish()
+    else:
+        while not busy.over:
+            if len(busy.log) % 2:
+                pygas.progress()
+        for thread in range(3):
+            assert [i for n, i in busy.log if n == thread] == list(range(count))
+    pygas.barrier()

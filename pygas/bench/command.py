@@ -17,6 +17,11 @@ class Benchmark(NamedTuple):
 
 BENCHMARKS = (
     Benchmark(
+        "attentive",
+        "a call to an owner that waits, computes or sleeps, against a wake-up of the machine",
+        "pygas.bench.attentive",
+    ),
+    Benchmark(
         "call", "operations on a Proxy, against the conduit's round trip", "pygas.bench.call"
     ),
     Benchmark(

@@ -55,11 +55,12 @@ class Collectives(Begin):
         future: Future[T] = self._broadcast(False, Kind.BROADCAST, obj, root, out)
         return future
 
-    def share(self, obj: T | None, root: int = 0) -> T:
+    def share(self, obj: T | None, root: int = 0, *, thread: bool = False) -> T:
         """Give every rank a Proxy to the object that rank `root` passes. Collective, blocks.
 
         What the other ranks pass is ignored. The object stays on `root`, which owns it and works on
-        it directly with `local`.
+        it directly with `local`. With `thread`, it belongs to the thread that calls this on `root`,
+        as in ``Proxy(obj, thread=True)``; what the other ranks say is ignored.
 
         Raises
         ------
@@ -68,13 +69,16 @@ class Collectives(Begin):
         CollectiveError
             If another rank names another root.
         """
-        proxy: Any = core().Proxy(obj) if self._members.rank == root else None
+        proxy = self._proxy(obj, root, thread)
         shared: T = self._broadcast(True, Kind.SHARE, proxy, root, None)
         return shared
 
-    def share_async(self, obj: T | None, root: int = 0) -> Future[T]:
+    def _proxy(self, obj: object, root: int, thread: bool) -> Any:
+        return core().Proxy(obj, thread=thread) if self._members.rank == root else None
+
+    def share_async(self, obj: T | None, root: int = 0, *, thread: bool = False) -> Future[T]:
         """`share` without waiting; return a Future of the Proxy."""
-        proxy: Any = core().Proxy(obj) if self._members.rank == root else None
+        proxy = self._proxy(obj, root, thread)
         future: Future[T] = self._broadcast(False, Kind.SHARE, proxy, root, None)
         return future
 

@@ -1,5 +1,6 @@
 #include "arguments.h"
 
+#include "affinity.h"
 #include "compat.h"
 #include "proxy.h"
 
@@ -21,7 +22,7 @@ static PyObject *copyable(PyObject *item)
     if (!pg_cannot_copy())
         return NULL;
     PyErr_Clear();
-    return pg_proxy_new_local(item);
+    return pg_proxy_new_local(item, pg_home_of_results());
 }
 
 PyObject *pg_copyable_items(PyObject *items)

@@ -9,6 +9,13 @@
  * it is importing is half there; a frame may have no builtins (those of namedtuple's methods have
  * none), for which pickle fails; it may be at the recursion limit.
  *
+ * For objects that belong to the main thread there is no choice: their requests do run inside the
+ * pending call. What can be seen is avoided: they wait while a module is being imported, near the
+ * recursion limit and while the thread runs another request, and they run below a Python function
+ * of ours, whose frame has builtins. What cannot be seen, a lock that the interrupted frame holds,
+ * is the hazard of every signal handler, and documented. Requests without affinity never run there,
+ * not even in the waits of those that do: they are left to the executor.
+ *
  * `pending` is set from the moment a pending call is queued until it runs, so there is at most one.
  * A kick never blocks: it may come from inside a handler. The executor keeps one thread state for
  * its life: attaching with it is several times faster than with a fresh one. The runtime kicks
@@ -17,7 +24,10 @@
  */
 #include "attend.h"
 
+#include "affinity.h"
 #include "interp.h"
+#include "section.h"
+#include "share.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -32,28 +42,39 @@ static struct {
     atomic_bool stopping;
     atomic_bool roused; /* `wake` was posted and the executor has not looked yet */
     atomic_bool over;   /* the executor is about to return */
+    atomic_bool paying; /* it waits until the program has had its share, and will look then */
     sem_t wake;
     atomic_bool awaited; /* the main thread stands aside for the executor */
     sem_t attached;      /* posted once for it */
     pthread_t thread;
+    atomic_ulong calls, rousings; /* pending calls and wake-ups so far */
+    PyObject *between_bytecodes;  /* the function of pygas._attend; set under the lock, once */
+    PyObject *module_locks;       /* importlib's: has an item for each import under way */
 } attend;
+
+/* The thread runs requests in a pending call. */
+static _Thread_local bool interrupting;
+
+bool pg_attend_is_interrupting(void)
+{
+    return interrupting;
+}
 
 static void rouse_executor(void)
 {
-    if (!atomic_exchange(&attend.roused, true))
+    if (!atomic_exchange(&attend.roused, true)) {
+        atomic_fetch_add_explicit(&attend.rousings, 1, memory_order_relaxed);
         sem_post(&attend.wake);
+    }
 }
 
-/* The main thread, attached, between two bytecodes. */
-static int let_executor_in(void *arg)
+/* ---- the main thread, between two bytecodes ---- */
+
+/* Stands aside until the executor has the interpreter lock. */
+static void let_executor_in(void)
 {
     struct timespec limit;
 
-    (void)arg;
-    atomic_store(&attend.pending, false);
-    if (atomic_load(&attend.stopping) || atomic_load(&pg.phase) != PG_RUNNING ||
-        !gas_work_is_ready(pg.job))
-        return 0;
     atomic_store(&attend.awaited, true);
     rouse_executor();
     clock_gettime(CLOCK_REALTIME, &limit);
@@ -68,30 +89,180 @@ static int let_executor_in(void *arg)
             break;
         limit.tv_sec += 3600; /* too late to give up: it is being posted */
     }
-    Py_END_ALLOW_THREADS return 0;
+    Py_END_ALLOW_THREADS
 }
 
-static void let_main_go_on(void)
+/* True if requests may run on top of the interrupted frame; else they will be kicked for again. */
+static bool may_interrupt(void)
 {
-    if (atomic_exchange(&attend.awaited, false))
-        sem_post(&attend.attached);
+    return !interrupting && attend.between_bytecodes != NULL &&
+           PyDict_GET_SIZE(attend.module_locks) == 0 && pg_interp_has_room() &&
+           pg_share_owed() == 0;
 }
 
-void pg_attend_kick(void *arg, uint64_t age)
+/* Runs requests to objects that belong to this thread. -1 with an exception, of a signal handler.
+ */
+static int serve_own(void)
+{
+    uint64_t begin = gas_clock_now();
+    PyObject *done;
+
+    interrupting = true;
+    done = PyObject_CallNoArgs(attend.between_bytecodes);
+    interrupting = false;
+    pg_share_charge(gas_clock_now() - begin);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
+}
+
+/* The pending call. */
+static int attend_pending(void *arg)
+{
+    int failed = 0;
+
+    (void)arg;
+    atomic_store(&attend.pending, false);
+    atomic_fetch_add_explicit(&attend.calls, 1, memory_order_relaxed);
+    if (atomic_load(&attend.stopping))
+        return 0;
+    atomic_fetch_add(&pg.users, 1);
+    if (atomic_load(&pg.phase) == PG_RUNNING && !gas_work_is_running(pg.job)) {
+        if (gas_work_is_ready(pg.job, GAS_WORK_HOME) && may_interrupt())
+            failed = serve_own();
+        if (!failed && !atomic_load(&attend.paying) && gas_work_is_ready(pg.job, GAS_WORK_GENERAL))
+            let_executor_in();
+    }
+    pg_leave();
+    return failed;
+}
+
+PyObject *pg_attend_drain_home(PyObject *module, PyObject *unused)
+{
+    gas_drain_t how = {.which = GAS_WORK_HOME, .most = PG_ATTEND_MOST, .limit = PG_ATTEND_LIMIT_NS};
+
+    (void)module;
+    (void)unused;
+    if (pg_enter() < 0)
+        return NULL;
+    gas_work_drain_some(pg.job, &how);
+    pg_leave();
+    Py_RETURN_NONE;
+}
+
+int pg_attend_main_home(void)
+{
+    PyObject *bootstrap, *module;
+
+    if (attend.between_bytecodes != NULL)
+        return 0;
+    bootstrap = PyImport_ImportModule("_frozen_importlib");
+    if (attend.module_locks == NULL && bootstrap != NULL)
+        attend.module_locks = PyObject_GetAttrString(bootstrap, "_module_locks");
+    if (attend.module_locks != NULL && !PyDict_Check(attend.module_locks)) {
+        Py_CLEAR(attend.module_locks);
+        PyErr_SetString(PyExc_SystemError, "importlib keeps its locks in no dict");
+    }
+    module = attend.module_locks != NULL ? PyImport_ImportModule("pygas._attend") : NULL;
+    if (module != NULL)
+        attend.between_bytecodes = PyObject_GetAttrString(module, "between_bytecodes");
+    Py_XDECREF(bootstrap);
+    Py_XDECREF(module);
+    return attend.between_bytecodes != NULL ? 0 : -1;
+}
+
+/* ---- kicks ---- */
+
+/* Queues the pending call unless it is. False if there was no room. */
+static bool call_main(void)
 {
     bool queued = true;
 
-    (void)arg;
-    if (atomic_load(&attend.stopping))
-        return;
     if (!atomic_exchange(&attend.pending, true)) {
-        queued = Py_AddPendingCall(let_executor_in, NULL) == 0;
+        queued = Py_AddPendingCall(attend_pending, NULL) == 0;
         if (!queued)
             atomic_store(&attend.pending, false);
     }
     pg_interp_interrupt_main();
-    if (!queued || age >= UNSERVED_NS || pg_interp_lock_looks_free())
-        rouse_executor();
+    return queued;
+}
+
+void pg_attend_kick(void *arg, gas_home_t *home, uint64_t age)
+{
+    bool queued;
+
+    (void)arg;
+    if (atomic_load(&attend.stopping))
+        return;
+    if (gas_gate_holder(&pg.job->gate) != NULL) {
+        if (pg_section_is_overdue(age))
+            rouse_executor();
+    } else if (home != NULL) {
+        if (home->tag == PG_HOME_OF_MAIN)
+            call_main();
+        else
+            rouse_executor();
+    } else if (!atomic_load(&attend.paying)) {
+        queued = call_main();
+        if (!queued || age >= UNSERVED_NS || pg_interp_lock_looks_free())
+            rouse_executor();
+    }
+}
+
+PyObject *pg_attend_wakeups(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return Py_BuildValue("kk", atomic_load(&attend.calls), atomic_load(&attend.rousings));
+}
+
+/* ---- the executor ---- */
+
+/* True if the main thread stood aside. */
+static bool let_main_go_on(void)
+{
+    bool awaited = atomic_exchange(&attend.awaited, false);
+
+    if (awaited)
+        sem_post(&attend.attached);
+    return awaited;
+}
+
+/* Leaves the program alone as long as it has a right to that. Detached. */
+static void pay(void)
+{
+    uint64_t owed;
+
+    pg_share_settle();
+    owed = pg_share_owed();
+    if (owed == 0)
+        return;
+    atomic_store(&attend.paying, true);
+    let_main_go_on();
+    for (; owed > 0 && !atomic_load(&attend.stopping); owed = pg_share_owed()) {
+        struct timespec pause = gas_clock_timespec(owed);
+
+        nanosleep(&pause, NULL);
+    }
+    atomic_store(&attend.paying, false);
+    if (!pg_interp_lock_looks_free())
+        call_main();
+}
+
+/* Runs a slice of what is queued. Detached; *attached: the executor's thread state. */
+static void serve(PyThreadState **attached)
+{
+    bool asked;
+
+    pay();
+    PyEval_RestoreThread(*attached);
+    asked = let_main_go_on();
+    if (pg_section_is_overdue(GAS_FOREVER))
+        pg_section_report();
+    pg_share_begin();
+    if (!atomic_load(&attend.stopping))
+        gas_work_drain(pg.job, PG_ATTEND_MOST, PG_ATTEND_LIMIT_NS);
+    *attached = PyEval_SaveThread();
+    pg_share_end(asked);
 }
 
 static void *executor_main(void *arg)
@@ -100,19 +271,15 @@ static void *executor_main(void *arg)
     PyThreadState *attached = PyEval_SaveThread();
 
     (void)arg;
+    pg_home_set_executor();
     while (!atomic_load(&attend.stopping)) {
         if (sem_wait(&attend.wake) != 0 && errno == EINTR)
             continue;
         atomic_store(&attend.roused, false);
         atomic_fetch_add(&pg.users, 1);
         if (!atomic_load(&attend.stopping) && atomic_load(&pg.phase) == PG_RUNNING &&
-            gas_work_is_ready(pg.job)) {
-            PyEval_RestoreThread(attached);
-            let_main_go_on();
-            if (!atomic_load(&attend.stopping))
-                gas_work_drain(pg.job, PG_ATTEND_MOST, PG_ATTEND_LIMIT_NS);
-            attached = PyEval_SaveThread();
-        }
+            (gas_work_is_ready(pg.job, GAS_WORK_ALL) || pg_section_is_overdue(GAS_FOREVER)))
+            serve(&attached);
         let_main_go_on();
         pg_leave();
     }
@@ -130,6 +297,7 @@ int pg_attend_start(void)
 
     atomic_store(&attend.stopping, false);
     atomic_store(&attend.over, false);
+    pg_share_start();
     sem_init(&attend.wake, 0, 0);
     sem_init(&attend.attached, 0, 0);
     sigfillset(&all);

@@ -22,7 +22,6 @@
 #include "request.h"
 #include "wait.h"
 
-#include <limits.h>
 #include <pthread.h>
 #include <stddef.h>
 
@@ -149,6 +148,11 @@ static void notify_run(gas_work_t *work)
         PyErr_SetRaisedException(pending);
 }
 
+bool pg_call_is_over(const pg_call_t *call)
+{
+    return call->reply == NULL || call->head.outcome == PG_OUTCOME_ENDED;
+}
+
 bool pg_call_notify(pg_call_t *call, void (*notify)(void *arg), void *arg)
 {
     call->notify = notify;
@@ -167,13 +171,16 @@ static void abandoned_run(gas_work_t *work)
 {
     pg_call_t *call = CALL_OF_WORK(work);
     PyObject *pending = PyErr_GetRaisedException(); /* as above */
+    bool over = pg_call_is_over(call);
 
     /* At the end of the job buffers can no longer be fetched; descriptions hardly ever need it. */
     if (call->reply != NULL && is_news(call) &&
         (call->reply->bulk_count == 0 || atomic_load(&pg.phase) == PG_RUNNING)) {
         PyObject *result = pg_call_result(call, NULL);
 
-        if (result == NULL)
+        if (result == NULL && over)
+            PyErr_Clear();
+        else if (result == NULL)
             pg_future_report(PyErr_GetRaisedException(), call->owner);
         else if (atomic_load(&pg.phase) == PG_RUNNING)
             pg_give_back_reply(call, result);
@@ -214,7 +221,7 @@ void pg_call_abandon(pg_call_t *call)
 /* The call, with its slot's reference, has got its reply, or will get none. Not attached. */
 static void arrive(gas_job_t *job, pg_call_t *call)
 {
-    bool failed = call->orphaned || call->head.outcome == PG_OUTCOME_ERROR;
+    bool failed = call->orphaned || pg_outcome_is_failure(call->head.outcome);
     pg_prefetch_t *prefetch = NULL;
     gas_work_t *notice;
 
@@ -269,7 +276,9 @@ void pg_call_replied(gas_job_t *job, gas_msg_t *msg, void *arg)
     (void)arg;
     if (sound) {
         pg_payload_arrived(msg, &head.wire);
-        call = slot_free(head.call);
+        /* A refusal at the end of both ranks is no news: the call will be ended with all others. */
+        if (head.outcome != PG_OUTCOME_ENDED || !atomic_load(&pg.ending))
+            call = slot_free(head.call);
     }
     if (call == NULL) {
         if (sound)
@@ -326,7 +335,7 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
                             .object = object,
                             .thread = head.thread,
                             .shared = shared,
-                            .work.depth = UINT_MAX};
+                            .work.depth = GAS_WORK_NOTICE};
         atomic_init(&call->references, 2);
         gas_event_init(&call->event);
         pg_completion_init(&call->arrived);
@@ -425,6 +434,12 @@ PyObject *pg_call_result(pg_call_t *call, pg_outcome_t *outcome)
         Py_CLEAR(value);
         pg_future_raise("CancelledError", NULL);
     }
+    if (value != NULL && call->head.outcome == PG_OUTCOME_ENDED) {
+        Py_CLEAR(value);
+        PyErr_Format(PyExc_RuntimeError,
+                     "rank %d has ended its part of the job and runs no requests any more",
+                     call->owner);
+    }
     if (value != NULL && call->head.outcome == PG_OUTCOME_ERROR) {
         PyObject *exception = PyObject_CallMethod(pg.errors, "rebuild", "Oi", value, call->owner);
 
@@ -473,6 +488,14 @@ PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *arg
 
     if (pg_enter() < 0) {
         unpin(owner, op, object);
+        return NULL;
+    }
+    if (owner == pg.rank && gas_work_is_holding(pg.job)) {
+        pg_leave();
+        unpin(owner, op, object);
+        PyErr_SetString(PyExc_RuntimeError,
+                        "this operation is a request to this very rank, and inside no_requests() "
+                        "it would wait for ever");
         return NULL;
     }
     if (is_held())

@@ -61,6 +61,10 @@ void pg_call_unref(pg_call_t *call);
  * pg_call_result(). */
 bool pg_call_is_cancelled(const pg_call_t *call);
 
+/* True if there is no result since the job is over, here or at the owner: nothing that the program
+ * would have to be told of. Once it has arrived, before pg_call_result(). */
+bool pg_call_is_over(const pg_call_t *call);
+
 /* Has `notify` called with `arg`, by an attached thread that drains the queue of work, when the
  * reply has arrived. Once per call. False, and it will not be called, if it has arrived already. */
 bool pg_call_notify(pg_call_t *call, void (*notify)(void *arg), void *arg);

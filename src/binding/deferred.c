@@ -23,7 +23,6 @@
 #include "proxy.h"
 #include "request.h"
 
-#include <limits.h>
 #include <stddef.h>
 
 #define OF_MEMBER(work, member)                                                                    \
@@ -115,8 +114,8 @@ static pg_deferred_t *create(int source, const pg_request_head_t *head, PyObject
     deferred->head = *head;
     deferred->source = source;
     deferred->object = Py_XNewRef(object);
-    deferred->cancel = (gas_work_t){.run = cancel_run, .depth = UINT_MAX};
-    deferred->broken = (gas_work_t){.run = broken_run, .depth = UINT_MAX};
+    deferred->cancel = (gas_work_t){.run = cancel_run, .depth = GAS_WORK_NOTICE};
+    deferred->broken = (gas_work_t){.run = broken_run, .depth = GAS_WORK_NOTICE};
     deferred->cancellable.asked = cancel_asked;
     pg_cancellable_queue(&deferred->cancellable, source, head->call);
     return deferred;
@@ -393,7 +392,7 @@ PyObject *pg_push(PyObject *module, PyObject *callable)
         return NULL;
     pushed = PyMem_Calloc(1, sizeof(*pushed));
     if (pushed != NULL) {
-        pushed->work = (gas_work_t){.run = pushed_run, .depth = UINT_MAX};
+        pushed->work = (gas_work_t){.run = pushed_run, .depth = GAS_WORK_CALLBACK};
         pushed->callable = Py_NewRef(callable);
         gas_work_push(pg.job, &pushed->work);
     }

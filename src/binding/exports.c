@@ -8,16 +8,16 @@
  * run, and after those that were queued before. The progress thread queues it (pg_exports_tend()),
  * a moment after the first entry has come: many go in one piece of work, and a call that passes a
  * reference costs none of its own. A dying entry that is asked for again is live again: reclaim
- * looks at the counts, not at the list.
+ * looks at the counts, not at the list. Objects with a home are let go of on its thread.
  */
 #include "exports.h"
 
+#include "affinity.h"
 #include "compat.h"
 #include "recount.h"
 #include "request.h"
 #include "weight.h"
 
-#include <limits.h>
 #include <pthread.h>
 
 #define RECLAIM_MOST 32   /* objects let go of in one item of work, so that others get a turn */
@@ -25,6 +25,7 @@
 
 typedef struct entry {
     PyObject *object; /* NULL: free */
+    gas_home_t *home; /* where its requests run, a reference; NULL: anywhere */
     uint64_t weight;  /* out at other ranks and in messages */
     uint32_t pins;    /* of this rank: payloads, requests that wait, pickles */
     uint32_t generation;
@@ -41,6 +42,7 @@ static struct {
     uint32_t capacity; /* a power of two */
     uint32_t count;
     uint32_t free, dying; /* index + 1; 0: none */
+    atomic_bool any_home; /* there has been an entry with one */
     bool reclaiming;      /* `reclaim` is due, queued or runs */
     atomic_bool due;      /* and is to be queued */
     uint64_t since;       /* when the progress thread saw that; its own */
@@ -119,34 +121,47 @@ static uint64_t id_of(uint32_t index)
     return (uint64_t)exports.entries[index].generation << 32 | index;
 }
 
-/* The index of the object's entry, made if need be; -1 without memory. */
-static int64_t enter(PyObject *object)
+static uint32_t look_up(const PyObject *object, const gas_home_t *home)
 {
-    uint32_t index;
+    uint32_t index = exports.capacity > 0 ? *bucket_of(object) : 0;
 
-    if (exports.capacity > 0)
-        for (index = *bucket_of(object); index != 0; index = exports.entries[index - 1].next)
-            if (exports.entries[index - 1].object == object)
-                return index - 1;
+    while (index != 0 &&
+           (exports.entries[index - 1].object != object || exports.entries[index - 1].home != home))
+        index = exports.entries[index - 1].next;
+    return index;
+}
+
+/* The index of the object's entry, made if need be; -1 without memory. */
+static int64_t enter(PyObject *object, gas_home_t *home)
+{
+    uint32_t index = look_up(object, home);
+
+    if (index != 0)
+        return index - 1;
     if (exports.free == 0 && !grow())
         return -1;
     index = exports.free - 1;
     exports.free = exports.entries[index].next;
     exports.entries[index].object = Py_NewRef(object);
+    exports.entries[index].home = gas_home_ref(home);
+    if (home != NULL)
+        atomic_store(&exports.any_home, true);
     exports.count++;
     link_entry(index);
     return index;
 }
 
-/* Takes the entry out. The reference to its object is the caller's. An index whose generations are
- * used up is not used again. */
-static PyObject *take_out(uint32_t index)
+/* Takes the entry out. The references to its object and its *home are the caller's. An index whose
+ * generations are used up is not used again. */
+static PyObject *take_out(uint32_t index, gas_home_t **home)
 {
     entry_t *entry = &exports.entries[index];
     PyObject *object = entry->object;
 
+    *home = entry->home;
     unlink_entry(index);
     entry->object = NULL;
+    entry->home = NULL;
     free(entry->where);
     entry->where = NULL;
     exports.count--;
@@ -159,9 +174,9 @@ static PyObject *take_out(uint32_t index)
 
 /* ---- letting go ---- */
 
-/* The next object that nobody refers to, a reference of the caller's; NULL, and the work is over,
- * if there is none. */
-static PyObject *next_dead(void)
+/* The next object that nobody refers to and its *home, references of the caller's; NULL, and the
+ * work is over, if there is none. */
+static PyObject *next_dead(gas_home_t **home)
 {
     PyObject *object = NULL;
 
@@ -173,7 +188,7 @@ static PyObject *next_dead(void)
         exports.dying = entry->next_dying;
         entry->is_dying = false;
         if (entry->weight == 0 && entry->pins == 0)
-            object = take_out(index);
+            object = take_out(index, home);
     }
     if (object == NULL)
         exports.reclaiming = false;
@@ -187,10 +202,13 @@ static void reclaim_run(gas_work_t *work)
 {
     PyObject *pending = PyErr_GetRaisedException(); /* a finalizer that waits may have one */
     PyObject *object = NULL;
+    gas_home_t *home = NULL;
 
     (void)work;
-    for (int i = 0; i < RECLAIM_MOST && (object = next_dead()) != NULL; i++)
-        Py_DECREF(object);
+    for (int i = 0; i < RECLAIM_MOST && (object = next_dead(&home)) != NULL; i++) {
+        pg_home_drop(home, object);
+        gas_home_unref(home);
+    }
     if (object != NULL && atomic_load(&pg.phase) == PG_RUNNING)
         push_reclaim();
     if (pending != NULL)
@@ -200,7 +218,7 @@ static void reclaim_run(gas_work_t *work)
 static void push_reclaim(void)
 {
     exports.reclaim.run = reclaim_run;
-    exports.reclaim.depth = UINT_MAX; /* it waits for nobody */
+    exports.reclaim.depth = GAS_WORK_CALLBACK;
     gas_work_push(pg.job, &exports.reclaim);
 }
 
@@ -268,13 +286,13 @@ static char *where_now(void)
     return where;
 }
 
-int pg_exports_pin_object(PyObject *object, uint64_t *id)
+int pg_exports_pin_object(PyObject *object, gas_home_t *home, uint64_t *id)
 {
     char *where = where_now();
     int64_t index;
 
     pthread_mutex_lock(&exports.lock);
-    index = enter(object);
+    index = enter(object, home);
     if (index >= 0) {
         entry_t *entry = &exports.entries[index];
 
@@ -323,15 +341,32 @@ void pg_exports_unpin(uint64_t id)
         hurry();
 }
 
-PyObject *pg_exports_get(uint64_t id)
+gas_home_t *pg_exports_home(uint64_t id)
+{
+    gas_home_t *home;
+    entry_t *entry;
+
+    if (!atomic_load_explicit(&exports.any_home, memory_order_relaxed))
+        return NULL;
+    pthread_mutex_lock(&exports.lock);
+    entry = find(id);
+    home = entry != NULL ? gas_home_ref(entry->home) : NULL;
+    pthread_mutex_unlock(&exports.lock);
+    return home;
+}
+
+PyObject *pg_exports_get(uint64_t id, gas_home_t **home)
 {
     PyObject *object = NULL;
     entry_t *entry;
 
+    *home = NULL;
     pthread_mutex_lock(&exports.lock);
     entry = find(id);
-    if (entry != NULL)
+    if (entry != NULL) {
         object = Py_NewRef(entry->object);
+        *home = gas_home_ref(entry->home);
+    }
     pthread_mutex_unlock(&exports.lock);
     if (object == NULL)
         PyErr_Format(PyExc_ReferenceError, "rank %d has no shared object %u.%u (any more)", pg.rank,
@@ -458,6 +493,7 @@ void pg_exports_clear(void)
     for (uint32_t i = 0; i < capacity; i++) {
         free(entries[i].where);
         Py_XDECREF(entries[i].object);
+        gas_home_unref(entries[i].home);
     }
     free(entries);
 }
@@ -473,8 +509,12 @@ pg_export_t *pg_exports_list(size_t *count)
         entry_t *entry = &exports.entries[i];
 
         if (entry->object != NULL)
-            list[used++] = (pg_export_t){id_of(i), entry->weight, entry->pins,
-                                         Py_NewRef(entry->object), entry->where};
+            list[used++] = (pg_export_t){id_of(i),
+                                         entry->weight,
+                                         entry->pins,
+                                         Py_NewRef(entry->object),
+                                         gas_home_ref(entry->home),
+                                         entry->where};
     }
     pthread_mutex_unlock(&exports.lock);
     *count = used;
@@ -485,8 +525,10 @@ pg_export_t *pg_exports_list(size_t *count)
 
 void pg_exports_unlist(pg_export_t *entries, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        Py_DECREF(entries[i].object);
+    for (size_t i = 0; i < count; i++) {
+        pg_home_drop(entries[i].home, entries[i].object);
+        gas_home_unref(entries[i].home);
+    }
     free(entries);
 }
 

@@ -2,7 +2,8 @@
  * The table of objects of this rank that other ranks refer to.
  *
  * An object's id on the wire is its index in the table and the generation of that entry, so that a
- * stale or invented id is noticed. An object exported twice has one entry. An entry lives, and
+ * stale or invented id is noticed. An object exported twice has one entry, and one for each home
+ * (affinity.h) with which it was shared. An entry lives, and
  * keeps its object alive, as long as weight (weight.h) is out for it or somebody on this rank has
  * pinned it; then its index is used again, with another generation.
  *
@@ -18,16 +19,21 @@
 /* Lets go of every object. Attached. */
 void pg_exports_clear(void);
 
-/* Pins the entry of `object`, making it if there is none. 0, or -1 with an exception. Attached. */
-int pg_exports_pin_object(PyObject *object, uint64_t *id);
+/* Pins the entry of `object`, whose requests run on the thread of `home` if that is not NULL; makes
+ * it if there is none. 0, or -1 with an exception. Attached. */
+int pg_exports_pin_object(PyObject *object, gas_home_t *home, uint64_t *id);
 
 /* Pins the entry of `id`. False if there is none. */
 bool pg_exports_pin(uint64_t id);
 
 void pg_exports_unpin(uint64_t id);
 
-/* The object of `id`, a new reference; NULL with ReferenceError if there is none. Attached. */
-PyObject *pg_exports_get(uint64_t id);
+/* The object of `id`, a new reference; NULL with ReferenceError if there is none. *home: its home,
+ * a new reference, or NULL. Attached. */
+PyObject *pg_exports_get(uint64_t id, gas_home_t **home);
+
+/* The home of the object of `id`, a new reference; NULL if it has none. */
+gas_home_t *pg_exports_home(uint64_t id);
 
 /* New weight for a reference that leaves this rank for `destination`; 0 if there is no such entry.
  * *round: this rank's, now (recount.h); it travels with the weight. */
@@ -75,7 +81,8 @@ typedef struct pg_export {
     uint64_t id;
     uint64_t weight;
     uint32_t pins;
-    PyObject *object; /* a reference of the reader's */
+    PyObject *object; /* a reference of the reader's, as is the next */
+    gas_home_t *home; /* or NULL */
     char *where;      /* where it was shared first; NULL if that is not noted; lives as the entry */
 } pg_export_t;
 

@@ -66,7 +66,7 @@ void pg_rank_failed(gas_job_t *job, int rank, void *arg)
     if (notice == NULL)
         return;
     notice->work.run = notice_run;
-    notice->work.depth = UINT_MAX; /* it never waits */
+    notice->work.depth = GAS_WORK_NOTICE; /* it never waits */
     notice->rank = rank;
     gas_work_push(job, &notice->work);
 }

@@ -129,7 +129,7 @@ static int decode(pg_future_t *future)
         bool cancelled = pg_call_is_cancelled(future->call);
         PyObject *value, *exception = NULL;
 
-        if (future->call->reply == NULL && !future->call->orphaned)
+        if (pg_call_is_over(future->call) && !future->call->orphaned)
             atomic_store(&future->retrieved, true); /* the job is over: nothing to complain of */
         value = pg_call_result(future->call, NULL);
         if (value == NULL)

@@ -3,8 +3,6 @@
 #include "compat.h"
 #include "request.h"
 
-#include <limits.h>
-
 /* A value on its way back: to an object of this rank, or to one of rank `owner`. */
 typedef struct parcel {
     gas_work_t work;
@@ -83,7 +81,7 @@ void pg_give_back(pg_future_t *future, bool unseen)
     if (atomic_load(&pg.phase) == PG_RUNNING) {
         parcel = PyMem_Calloc(1, sizeof(*parcel));
         if (parcel != NULL) {
-            parcel->work = (gas_work_t){.run = parcel_run, .depth = UINT_MAX};
+            parcel->work = (gas_work_t){.run = parcel_run, .depth = GAS_WORK_NOTICE};
             parcel->value = Py_NewRef(future->value);
             parcel->giver = Py_XNewRef(future->giver);
             parcel->asker = future->asker;

@@ -35,8 +35,14 @@ typedef enum pg_outcome {
     PG_OUTCOME_CANCELLED,  /* the request was not started and never will be, or left a Future that
                               was cancelled */
     PG_OUTCOME_RETURNABLE, /* a value that is to come back if nobody takes it (giveback.h) */
+    PG_OUTCOME_ENDED, /* not started, and never will be: the rank has ended its part of the job */
     PG_OUTCOME_COUNT
 } pg_outcome_t;
+
+static inline bool pg_outcome_is_failure(pg_outcome_t outcome)
+{
+    return outcome == PG_OUTCOME_ERROR || outcome == PG_OUTCOME_ENDED;
+}
 
 typedef struct pg_request_head {
     uint64_t call;

@@ -36,6 +36,22 @@ void pg_interp_interrupt_main(void)
 
 #endif
 
+unsigned long pg_interp_main_thread(void)
+{
+    return (unsigned long)_PyRuntime.main_thread;
+}
+
+#define ROOM 150 /* Python calls */
+
+bool pg_interp_has_room(void)
+{
+#if PY_VERSION_HEX < 0x030C0000
+    return PyThreadState_Get()->recursion_remaining > ROOM;
+#else
+    return PyThreadState_Get()->py_recursion_remaining > ROOM;
+#endif
+}
+
 bool pg_interp_lock_looks_free(void)
 {
 #if defined(Py_GIL_DISABLED)

@@ -14,6 +14,14 @@
  * Any thread, attached or not. */
 void pg_interp_interrupt_main(void);
 
+/* The interpreter's main thread, where signal handlers and pending calls run, as
+ * PyThread_get_thread_ident() names it: a pthread_t. Any thread. */
+unsigned long pg_interp_main_thread(void);
+
+/* True if the running thread has room for some more Python calls, one within the other. Attached.
+ */
+bool pg_interp_has_room(void);
+
 /* True if nobody seems to hold the interpreter lock (a hint: it may be wrong by the time it
  * returns). Always true in a free-threaded build. Any thread, attached or not. */
 bool pg_interp_lock_looks_free(void);

@@ -14,8 +14,6 @@
  */
 #include "landing.h"
 
-#include <limits.h>
-
 #define KEPT_MAX 16                          /* bytes objects */
 #define BYTES_KEEP_MIN ((size_t)64 << 10)    /* below, the allocator's own memory is warm enough */
 #define TOO_LARGE(capacity) ((capacity) / 8) /* how much of an object may be left unused */
@@ -313,7 +311,7 @@ static uint64_t sweep_bytes(void)
         return since + landing.idle_ns - now + 1;
     if (!atomic_exchange(&landing.queued, true)) {
         landing.work.run = sweep_run;
-        landing.work.depth = UINT_MAX;
+        landing.work.depth = GAS_WORK_NOTICE;
         gas_work_push(pg.job, &landing.work);
     }
     return landing.idle_ns > 0 ? landing.idle_ns : GAS_FOREVER;

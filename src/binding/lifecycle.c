@@ -3,8 +3,8 @@
  * decides when to end; here is the order in which things are opened and closed:
  *
  *   start:   boot, job (conduit, fence, progress thread), executor, RUNNING
- *   finish:  ENDED, so that nothing new begins; bye; executor; what arrives is dropped; queued
- *            work; job; exported objects
+ *   finish:  ENDED, so that nothing new begins and requests that arrive are refused; bye; executor;
+ *            queued work is refused; what arrives is dropped; job; exported objects
  *
  * A thread that is still using the job when it ends (pg_enter()) is told within GAS_WAIT_SIGNALS if
  * it waits. If it does not leave even so, the job's memory is left standing: the process is about
@@ -193,6 +193,7 @@ PyObject *pg_meet(PyObject *module, PyObject *unused)
     (void)unused;
     if (pg_enter() < 0)
         return NULL;
+    atomic_store(&pg.ending, true);
     gas_waiting_begin(&waiting, "all ranks to finish their programs", -1);
     gas_mailbox_set_ending(pg.job);
     status = gas_job_finish(pg.job);
@@ -205,10 +206,18 @@ PyObject *pg_meet(PyObject *module, PyObject *unused)
     return outcome < 0 ? NULL : PyBool_FromLong(outcome);
 }
 
+/* Requests are refused, notices seen to. */
+static void clear_queues(void)
+{
+    gas_work_t *work;
+
+    while ((work = gas_work_take(pg.job)) != NULL)
+        work->run(work);
+}
+
 PyObject *pg_finish(PyObject *module, PyObject *proper)
 {
     int running = PG_RUNNING;
-    gas_work_t *work;
 
     (void)module;
     if (!atomic_compare_exchange_strong(&pg.phase, &running, PG_ENDED))
@@ -219,8 +228,9 @@ PyObject *pg_finish(PyObject *module, PyObject *proper)
     } else {
         pg_attend_stop(LEAVE_NS);
     }
+    clear_queues();
     Py_BEGIN_ALLOW_THREADS gas_job_close(pg.job);
-    Py_END_ALLOW_THREADS while ((work = gas_work_take(pg.job)) != NULL) work->run(work);
+    Py_END_ALLOW_THREADS clear_queues();
     pg_landing_close();
     if (users_have_left()) {
         Py_BEGIN_ALLOW_THREADS gas_job_stop(pg.job);

@@ -1,4 +1,5 @@
 /* The extension module pygas._core: its functions, its types, its set-up. */
+#include "attend.h"
 #include "codec.h"
 #include "deferred.h"
 #include "encoded.h"
@@ -11,9 +12,11 @@
 #include "ping.h"
 #include "remote.h"
 #include "request.h"
+#include "section.h"
 #include "shape.h"
 #include "state.h"
 #include "team.h"
+#include "wakeup.h"
 
 static PyObject *pg_rank(PyObject *module, PyObject *unused)
 {
@@ -94,9 +97,25 @@ static PyMethodDef methods[] = {
          "The table of collective algorithms: (operation, name, keeps the order, selected when).")},
     {"progress", pg_progress, METH_NOARGS,
      DOC("progress($module, /)", "Run the requests that have arrived. Does not wait for more.")},
+    {"no_requests", pg_no_requests, METH_NOARGS,
+     DOC("no_requests($module, /)", "A context manager that holds off requests to this rank.")},
+    {"drain_home", pg_attend_drain_home, METH_NOARGS,
+     DOC("drain_home($module, /)",
+         "Run some of the requests to objects that belong to this thread. For pygas._attend.")},
+    {"wakeups", pg_attend_wakeups, METH_NOARGS,
+     DOC("wakeups($module, /)",
+         "How often requests have called on the main thread between two bytecodes, and woken the\n"
+         "executor.")},
     {"ping", pg_ping, METH_VARARGS,
      DOC("ping($module, rank, count, gap, /)", "Time `count` round trips of a bare active message, "
                                                "in seconds; sleep `gap` s before each.")},
+    {"wakeup_ask", pg_wakeup_ask, METH_VARARGS,
+     DOC("wakeup_ask($module, read_fd, write_fd, count, gap, /)",
+         "Time `count` round trips to a process in wakeup_answer(), in seconds, by two eventfds,\n"
+         "asleep in epoll meanwhile; sleep `gap` s before each. A count of 0 ends the other.")},
+    {"wakeup_answer", pg_wakeup_answer, METH_VARARGS,
+     DOC("wakeup_answer($module, read_fd, write_fd, /)",
+         "Answer until told to end, asleep in epoll in between.")},
     {"encode", pg_encode, METH_O,
      DOC("encode($module, object, /)", "The object in the form in which it travels.")},
     {"dumps", pg_dumps, METH_VARARGS,
@@ -233,6 +252,7 @@ static int module_exec(PyObject *module)
         add_type(module, "Members", &pg.members_type, pg_members_type_create) < 0 ||
         add_type(module, "Notified", &pg.notified_type, pg_notified_type_create) < 0 ||
         add_type(module, "Exchange", &pg.exchange_type, pg_exchange_type_create) < 0 ||
+        add_type(module, "Section", &pg.section_type, pg_section_type_create) < 0 ||
         add_type(module, "Encoded", &pg.encoded_type, pg_encoded_type_create) < 0 ||
         add_type(module, "Scan", &pg.scan_type, pg_scan_type_create) < 0)
         return -1;

@@ -24,8 +24,8 @@ PyObject *pg_operand(PyObject *other, bool insists)
 {
     pg_proxy_t *proxy = (pg_proxy_t *)other;
 
-    if (PG_PROXY_CHECK(other) &&
-        (proxy->object != NULL || (insists && !pg_shape_has(proxy->shape, PG_SLOT_tp_iternext))))
+    if (PG_PROXY_CHECK(other) && (pg_proxy_is_at_hand(proxy) ||
+                                  (insists && !pg_shape_has(proxy->shape, PG_SLOT_tp_iternext))))
         return pg_proxy_referent(proxy);
     return Py_NewRef(other);
 }

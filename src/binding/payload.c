@@ -7,7 +7,6 @@
 
 #include <stddef.h>
 
-#include <limits.h>
 
 #define LAID_ROOM 384 /* for small streams with a few references */
 
@@ -178,7 +177,7 @@ static void held_done(void *arg, gas_status_t status)
     void *sent_arg = held->arg;
 
     held->work.run = held_release;
-    held->work.depth = UINT_MAX; /* it never waits */
+    held->work.depth = GAS_WORK_NOTICE; /* it never waits */
     gas_work_push(pg.job, &held->work);
     if (sent != NULL)
         sent(sent_arg, status);

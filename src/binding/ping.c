@@ -48,7 +48,7 @@ static gas_status_t ping_once(int rank, uint64_t *elapsed)
     return status;
 }
 
-static void pause_for(uint64_t nanoseconds)
+void pg_pause(uint64_t nanoseconds)
 {
     struct timespec left = {.tv_sec = (time_t)(nanoseconds / 1000000000u),
                             .tv_nsec = (long)(nanoseconds % 1000000000u)};
@@ -57,7 +57,7 @@ static void pause_for(uint64_t nanoseconds)
         ;
 }
 
-static PyObject *as_list(const uint64_t *elapsed, Py_ssize_t count)
+PyObject *pg_seconds_list(const uint64_t *elapsed, Py_ssize_t count)
 {
     PyObject *list = PyList_New(count);
 
@@ -89,16 +89,20 @@ PyObject *pg_ping(PyObject *module, PyObject *args)
                         "ping() takes up to 10^8 round trips and a gap in seconds");
         return NULL;
     }
+    if (pg_enter() < 0)
+        return NULL;
     elapsed = calloc((size_t)count + 1, sizeof(*elapsed));
-    if (elapsed == NULL)
+    if (elapsed == NULL) {
+        pg_leave();
         return PyErr_NoMemory();
+    }
     Py_BEGIN_ALLOW_THREADS for (Py_ssize_t i = 0; i < count && status == GAS_OK; i++)
     {
-        pause_for((uint64_t)(gap * 1e9));
+        pg_pause((uint64_t)(gap * 1e9));
         status = ping_once(rank, &elapsed[i]);
     }
     Py_END_ALLOW_THREADS list =
-        status == GAS_OK ? as_list(elapsed, count) : pg_raise_status(status);
+        status == GAS_OK ? pg_seconds_list(elapsed, count) : pg_raise_status(status);
     pg_leave();
     free(elapsed);
     return list;

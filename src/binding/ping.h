@@ -5,6 +5,12 @@
 
 #include "state.h"
 
+/* Sleeps; detached. */
+void pg_pause(uint64_t nanoseconds);
+
+/* A list of `count` numbers: nanoseconds in seconds. NULL with an exception. */
+PyObject *pg_seconds_list(const uint64_t *elapsed, Py_ssize_t count);
+
 /* Function of the module; see its docstring. */
 PyObject *pg_ping(PyObject *module, PyObject *args);
 

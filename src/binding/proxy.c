@@ -2,6 +2,7 @@
  * proxy_slots.c. */
 #include "proxy.h"
 
+#include "affinity.h"
 #include "call.h"
 #include "exports.h"
 #include "future.h"
@@ -27,6 +28,7 @@ static PyObject *proxy_alloc(int owner, pg_shape_t *shape, pg_mode_t mode)
     if (owner == pg.rank)
         proxy->kept_id = 0;
     proxy->object = NULL;
+    proxy->home = NULL;
     proxy->shape = shape;
     atomic_fetch_add_explicit(&shape->proxies, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
@@ -34,19 +36,23 @@ static PyObject *proxy_alloc(int owner, pg_shape_t *shape, pg_mode_t mode)
     return (PyObject *)proxy;
 }
 
-PyObject *pg_proxy_new_local(PyObject *object)
+PyObject *pg_proxy_new_local(PyObject *object, gas_home_t *home)
 {
     pg_shape_t *shape;
     PyObject *proxy;
 
     /* A Proxy to a Proxy of this rank is one to its object, however long the chain. */
-    while (PG_PROXY_CHECK(object) && pg_proxy_is_direct((pg_proxy_t *)object))
+    while (PG_PROXY_CHECK(object) && pg_proxy_is_direct((pg_proxy_t *)object)) {
+        if (((pg_proxy_t *)object)->home != NULL)
+            home = ((pg_proxy_t *)object)->home;
         object = ((pg_proxy_t *)object)->object;
+    }
     shape = pg_shape_of(object);
     proxy = shape != NULL ? proxy_alloc(pg.rank, shape, PG_MODE_VALUE) : NULL;
     if (proxy == NULL)
         return NULL;
     ((pg_proxy_t *)proxy)->object = Py_NewRef(object);
+    ((pg_proxy_t *)proxy)->home = gas_home_ref(home);
     PyObject_GC_Track(proxy);
     return proxy;
 }
@@ -54,14 +60,18 @@ PyObject *pg_proxy_new_local(PyObject *object)
 /* A Proxy to an object of this rank. */
 static PyObject *from_wire_here(uint64_t id, pg_shape_t *shape, pg_mode_t mode)
 {
-    PyObject *object = pg_exports_get(id);
+    gas_home_t *home;
+    PyObject *object = pg_exports_get(id, &home);
     PyObject *proxy = object != NULL ? proxy_alloc(pg.rank, shape, mode) : NULL;
 
     if (proxy == NULL) {
-        Py_XDECREF(object);
+        if (object != NULL)
+            pg_home_drop(home, object);
+        gas_home_unref(home);
         return NULL;
     }
     ((pg_proxy_t *)proxy)->object = object;
+    ((pg_proxy_t *)proxy)->home = home;
     PyObject_GC_Track(proxy);
     return proxy;
 }
@@ -96,7 +106,7 @@ PyObject *pg_proxy_from_wire(int owner, uint64_t id, pg_shape_t *shape, pg_mode_
 int pg_proxy_pin(pg_proxy_t *proxy, uint64_t *id)
 {
     if (proxy->object != NULL)
-        return pg_exports_pin_object(proxy->object, id);
+        return pg_exports_pin_object(proxy->object, proxy->home, id);
     PyErr_SetString(PyExc_ReferenceError, "the garbage collector has cleared this Proxy");
     return -1;
 }
@@ -120,7 +130,17 @@ void pg_proxy_let_go(pg_proxy_t *proxy)
         pg_exports_unpin(proxy->kept_id);
     atomic_fetch_sub_explicit(&proxy->shape->proxies, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&count, 1, memory_order_relaxed);
-    Py_CLEAR(proxy->object);
+    pg_proxy_drop_object(proxy);
+    gas_home_unref(proxy->home);
+}
+
+void pg_proxy_drop_object(pg_proxy_t *proxy)
+{
+    PyObject *object = proxy->object;
+
+    proxy->object = NULL;
+    if (object != NULL)
+        pg_home_drop(proxy->home, object);
 }
 
 PyObject *pg_proxy_with_mode(pg_proxy_t *proxy, pg_mode_t mode)
@@ -134,13 +154,12 @@ PyObject *pg_proxy_with_mode(pg_proxy_t *proxy, pg_mode_t mode)
         ((pg_proxy_t *)other)->import = proxy->import;
     }
     ((pg_proxy_t *)other)->object = Py_XNewRef(proxy->object);
+    ((pg_proxy_t *)other)->home = gas_home_ref(proxy->home);
     PyObject_GC_Track(other);
     return other;
 }
 
-/* Where a request has to go: the id, whose entry is pinned for the request if it is one of this
- * rank. -1 with an exception. */
-static int address(pg_proxy_t *proxy, uint64_t *id)
+int pg_proxy_address(pg_proxy_t *proxy, uint64_t *id)
 {
     if (pg_proxy_is_here(proxy))
         return pg_proxy_pin(proxy, id);
@@ -196,7 +215,7 @@ PyObject *pg_proxy_operate(pg_proxy_t *proxy, int op, PyObject *args)
         return NULL;
     if (pg_proxy_is_direct(proxy)) {
         result = pg_proxy_own(proxy, pg_op_evaluate(op, proxy->object, args));
-    } else if (pg_require_job() == 0 && address(proxy, &id) == 0) {
+    } else if (pg_require_job() == 0 && pg_proxy_address(proxy, &id) == 0) {
         if (proxy->mode == PG_MODE_ASYNC) {
             result = operate_async(proxy, id, op, args);
         } else {
@@ -217,7 +236,7 @@ PyObject *pg_proxy_operate_async(pg_proxy_t *proxy, int op, PyObject *args)
 
     if (args == NULL)
         return NULL;
-    if (pg_require_job() == 0 && address(proxy, &id) == 0)
+    if (pg_require_job() == 0 && pg_proxy_address(proxy, &id) == 0)
         result = operate_async(proxy, id, op, args);
     Py_DECREF(args);
     return result;
@@ -225,7 +244,7 @@ PyObject *pg_proxy_operate_async(pg_proxy_t *proxy, int op, PyObject *args)
 
 PyObject *pg_proxy_referent(pg_proxy_t *proxy)
 {
-    if (proxy->object != NULL)
+    if (pg_proxy_is_at_hand(proxy))
         return Py_NewRef(proxy->object);
     return pg_proxy_operate_now(proxy, PG_OP_RESOLVE, PyTuple_New(0));
 }
@@ -241,9 +260,9 @@ PyObject *pg_proxy_operate_now(pg_proxy_t *proxy, int op, PyObject *args)
         PyErr_SetString(PyExc_TypeError,
                         "async_(p) has operations that give futures; this one must have its result "
                         "at once: use p itself");
-    else if (proxy->object != NULL)
+    else if (pg_proxy_is_at_hand(proxy))
         result = pg_op_evaluate(op, proxy->object, args);
-    else if (address(proxy, &id) == 0)
+    else if (pg_proxy_address(proxy, &id) == 0)
         result = pg_call_blocking(proxy->owner, op, id, args, PG_WANT_COPY, NULL);
     Py_DECREF(args);
     return result;

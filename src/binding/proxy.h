@@ -28,14 +28,16 @@ typedef struct pg_proxy {
         uint64_t kept_id;    /* of one of this rank: the entry pinned for pickles; 0: none */
     };
     PyObject *object; /* the object itself on its owner, else NULL */
+    gas_home_t *home; /* with it: the thread it belongs to (affinity.h), or NULL */
     pg_shape_t *shape;
     PyObject *weak_references;
 } pg_proxy_t;
 
 #define PG_PROXY_CHECK(object) PyObject_TypeCheck(object, pg.proxy_type)
 
-/* A Proxy to an object of this rank. NULL with an exception. */
-PyObject *pg_proxy_new_local(PyObject *object);
+/* A Proxy to an object of this rank, which belongs to the thread of `home` if that is not NULL.
+ * NULL with an exception. */
+PyObject *pg_proxy_new_local(PyObject *object, gas_home_t *home);
 
 /* The Proxy that a reference from the wire stands for. Asks the owner, and waits for its answer, if
  * it came without weight (a pickle) and this rank has no other. NULL with an exception. */
@@ -50,6 +52,10 @@ static inline bool pg_proxy_is_here(const pg_proxy_t *proxy)
 /* Pins the object's entry in the exports of this rank, which owns it. -1 with an exception. */
 int pg_proxy_pin(pg_proxy_t *proxy, uint64_t *id);
 
+/* Where a request has to go: the id, whose entry is pinned for the request if it is one of this
+ * rank. -1 with an exception. */
+int pg_proxy_address(pg_proxy_t *proxy, uint64_t *id);
+
 /* The object's id, which stays good as long as the Proxy lives. -1 with an exception. */
 int pg_proxy_keep_id(pg_proxy_t *proxy, uint64_t *id);
 
@@ -59,13 +65,22 @@ size_t pg_proxy_count(void);
 /* Lets go of what the Proxy stands for. For the finalizer. */
 void pg_proxy_let_go(pg_proxy_t *proxy);
 
+/* Lets go of the object itself, on the thread that it belongs to. */
+void pg_proxy_drop_object(pg_proxy_t *proxy);
+
 /* The same reference with another mode. NULL with an exception. */
 PyObject *pg_proxy_with_mode(pg_proxy_t *proxy, pg_mode_t mode);
+
+/* True if the object is here, and the calling thread may touch it. */
+static inline bool pg_proxy_is_at_hand(const pg_proxy_t *proxy)
+{
+    return proxy->object != NULL && (proxy->home == NULL || gas_home_is_here(proxy->home));
+}
 
 /* True if an operation goes straight to the object. */
 static inline bool pg_proxy_is_direct(const pg_proxy_t *proxy)
 {
-    return proxy->object != NULL && proxy->mode == PG_MODE_VALUE;
+    return proxy->mode == PG_MODE_VALUE && pg_proxy_is_at_hand(proxy);
 }
 
 /*

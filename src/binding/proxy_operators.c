@@ -234,7 +234,7 @@ static PyObject *power_of_proxy(PyObject *base, PyObject *exponent, PyObject *mo
 
     if (twin && pg_interp_is_inplace())
         return operate_power(base, PG_STAGE_INPLACE, exponent, modulus);
-    if (asking && AS_PROXY(base)->object == NULL &&
+    if (asking && !pg_proxy_is_at_hand(AS_PROXY(base)) &&
         has_a_say(exponent, offsetof(PyNumberMethods, nb_power))) {
         result = operate_power(base, PG_STAGE_OWN, exponent, modulus);
         if (result != Py_NotImplemented)

@@ -49,7 +49,8 @@ static PyObject *Proxy_getattro(PyObject *self, PyObject *name)
     if (PyUnicode_GET_LENGTH(name) > 4 && PyUnicode_READ_CHAR(name, 1) == '_') {
         if (is_one_of(name, own_names, Py_ARRAY_LENGTH(own_names)))
             return PyObject_GenericGetAttr(self, name);
-        if (proxy->object == NULL && is_one_of(name, address_names, Py_ARRAY_LENGTH(address_names)))
+        if (!pg_proxy_is_at_hand(proxy) &&
+            is_one_of(name, address_names, Py_ARRAY_LENGTH(address_names)))
             return PyErr_Format(PyExc_AttributeError, "'%.200s' object on rank %d has no %U here",
                                 proxy->shape->name, proxy->owner, name);
     }
@@ -375,7 +376,7 @@ static int Proxy_traverse(PyObject *self, visitproc visit, void *arg)
 
 static int Proxy_clear(PyObject *self)
 {
-    Py_CLEAR(AS_PROXY(self)->object);
+    pg_proxy_drop_object(AS_PROXY(self));
     return 0;
 }
 

@@ -1,4 +1,5 @@
 /* The type pygas.Proxy, from which the type of every Proxy is derived (shape.h). */
+#include "affinity.h"
 #include "proxy.h"
 #include "proxy_slots.h"
 
@@ -7,15 +8,20 @@
 
 static PyObject *Proxy_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"", NULL};
-    PyObject *object;
+    static char *names[] = {"", "thread", NULL};
+    PyObject *object, *proxy = NULL;
+    gas_home_t *home;
+    int thread = 0;
 
     (void)type;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Proxy", names, &object))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$p:Proxy", names, &object, &thread) ||
+        pg_enter() < 0)
         return NULL;
-    if (pg_require_job() < 0)
-        return NULL;
-    return pg_proxy_new_local(object);
+    home = thread ? pg_home_here() : NULL;
+    if (home != NULL || !thread)
+        proxy = pg_proxy_new_local(object, home);
+    pg_leave();
+    return proxy;
 }
 
 static PyObject *Proxy_init_subclass(PyObject *type, PyObject *args, PyObject *kwargs)
@@ -34,12 +40,17 @@ static PyMemberDef Proxy_members[] = {
 
 PyDoc_STRVAR(
     Proxy_doc,
-    "Proxy(object, /)\n--\n\n"
+    "Proxy(object, /, *, thread=False)\n--\n\n"
     "A reference to an object of this rank, which behaves like it on every rank.\n\n"
     "Operations on a Proxy run on the rank that owns the object, and their results come back by\n"
     "value; what cannot be copied comes back as a Proxy. Proxies can be passed, stored and sent. "
     "On\n"
     "the owner itself operations go straight to the object.\n\n"
+    "With `thread` true the object belongs to the calling thread: operations run on that thread\n"
+    "only, also those of other threads of this rank, and so do those on Proxies that they return.\n"
+    "The main thread runs them while it waits in PyGAS and between two bytecodes of its program,\n"
+    "another thread while it waits in PyGAS, as in progress(). When the thread has ended they\n"
+    "raise RuntimeError.\n\n"
     "Questions about a Proxy are functions of the module: owner(), is_local(), local(), "
     "resolve(),\n"
     "by_ref(), async_(). Making the first Proxy starts the job (see init()).");

@@ -98,8 +98,12 @@ PyObject *pg_proxy_local(PyObject *module, PyObject *object)
     (void)module;
     if (proxy == NULL)
         return NULL;
-    if (proxy->object != NULL)
+    if (pg_proxy_is_at_hand(proxy))
         return Py_NewRef(proxy->object);
+    if (proxy->object != NULL)
+        return PyErr_Format(PyExc_ValueError,
+                            "the object belongs to another thread of this rank (thread=True): use "
+                            "the Proxy itself, or resolve() for a copy");
     PyErr_Format(PyExc_ValueError,
                  "the object lives on rank %d, and this is rank %d: use the Proxy itself, or "
                  "resolve() for a copy",
@@ -112,11 +116,12 @@ PyObject *pg_proxy_resolve(PyObject *module, PyObject *object)
     pg_proxy_t *proxy = as_proxy(object);
     PyObject *args, *copy;
     pg_payload_t *payload;
+    uint64_t id;
 
     (void)module;
     if (proxy == NULL || pg_enter() < 0)
         return NULL;
-    if (proxy->object != NULL) {
+    if (pg_proxy_is_at_hand(proxy)) {
         payload = pg_payload_encode(proxy->object);
         copy = payload != NULL ? pg_payload_decode_copy(payload) : NULL;
         pg_payload_unref(payload);
@@ -127,10 +132,9 @@ PyObject *pg_proxy_resolve(PyObject *module, PyObject *object)
     args = PyTuple_New(0);
     if (args == NULL)
         return NULL;
-    if (pg_proxy_is_here(proxy))
-        return pg_proxy_operate_now(proxy, PG_OP_RESOLVE, args);
-    copy =
-        pg_call_blocking(proxy->owner, PG_OP_RESOLVE, proxy->import->id, args, PG_WANT_COPY, NULL);
+    copy = pg_proxy_address(proxy, &id) == 0
+               ? pg_call_blocking(proxy->owner, PG_OP_RESOLVE, id, args, PG_WANT_COPY, NULL)
+               : NULL;
     Py_DECREF(args);
     return copy;
 }

@@ -1,5 +1,6 @@
 #include "request.h"
 
+#include "affinity.h"
 #include "arguments.h"
 #include "blocked.h"
 #include "call.h"
@@ -141,7 +142,7 @@ static void reply_exception(int destination, uint64_t call)
 
 static int reply_proxy(int destination, uint64_t call, pg_outcome_t outcome, PyObject *result)
 {
-    PyObject *proxy = pg_proxy_new_local(result);
+    PyObject *proxy = pg_proxy_new_local(result, pg_home_of_results());
     int sent;
 
     if (proxy == NULL)
@@ -159,7 +160,7 @@ static PyObject *substitute(pg_op_t op, PyObject *result)
     if (op == PG_OP_ITEMS)
         return pg_copyable_items(result);
     if (op != PG_OP_ITER || !PyTuple_CheckExact(result))
-        return pg_proxy_new_local(result);
+        return pg_proxy_new_local(result, pg_home_of_results());
     items = pg_copyable_items(PyTuple_GET_ITEM(result, 1));
     plan = items != NULL ? PySequence_List(result) : NULL;
     if (plan != NULL && PyList_SetItem(plan, 1, Py_NewRef(items)) == 0)
@@ -243,12 +244,13 @@ static void serve(request_t *request)
     const pg_request_head_t *head = &request->head;
     gas_msg_t *msg = request->msg;
     PyObject *object = NULL, *args, *result = NULL;
+    gas_home_t *home = NULL, *before = NULL;
 
     args = receive_arguments(request);
     if (args == NULL)
         goto out;
     if (pg_op_has_object(head->op)) {
-        object = pg_exports_get(head->object);
+        object = pg_exports_get(head->object, &home);
         if (object == NULL)
             goto out;
     }
@@ -257,6 +259,7 @@ static void serve(request_t *request)
     request->running.object = object;
     request->running.args = args;
     result = pg_deferred_evaluate(head->op, object, args);
+    before = pg_home_set_of_results(home);
     if (result != NULL && pg_deferred_is(head->op, object, result)) {
         if (pg_deferred_start(msg->source, head, object, result) < 0)
             Py_CLEAR(result);
@@ -268,6 +271,7 @@ static void serve(request_t *request)
     } else if (result != NULL && reply_result(msg->source, head, object, result, false) < 0) {
         Py_CLEAR(result);
     }
+    pg_home_set_of_results(before);
 out:
     request->running.object = request->running.args = NULL;
     if (result == NULL)
@@ -275,6 +279,7 @@ out:
     Py_XDECREF(result);
     Py_XDECREF(args);
     Py_XDECREF(object);
+    gas_home_unref(home);
 }
 
 /* serve(), unaffected by what the thread is doing: by an exception that is on its way (in a
@@ -302,30 +307,100 @@ static void serve_apart(request_t *request)
         PyErr_SetRaisedException(pending);
 }
 
+/* Answers a request that will not be run, without Python: also inside handlers. */
+static void answer(gas_job_t *job, const request_t *request, pg_outcome_t outcome, const char *text)
+{
+    pg_reply_head_t reply = {.call = request->head.call,
+                             .wire.kind = *text != '\0' ? PG_KIND_BYTES : PG_KIND_NONE,
+                             .outcome = outcome};
+    uint8_t bytes[PG_HEAD_MAX];
+    gas_am_t am = {.handler = PG_HANDLER_REPLY,
+                   .header = bytes,
+                   .header_length = (uint16_t)pg_reply_head_put(&reply, bytes),
+                   .data = text,
+                   .data_length = strlen(text)};
+
+    /* If this fails, no reply reaches the caller any more: its rank is gone, or this one is. */
+    gas_am_send(job, request->msg->source, &am, NULL, NULL);
+}
+
+static void refuse_ended(gas_job_t *job, const request_t *request)
+{
+    answer(job, request, PG_OUTCOME_ENDED, "");
+}
+
+/* The thread that the object belongs to has ended. A description as describe_briefly() makes it. */
+static void refuse_without_thread(gas_job_t *job, const request_t *request)
+{
+    char text[160];
+
+    snprintf(text, sizeof(text),
+             "RuntimeError: the thread of rank %d to which the object belongs (thread=True) has "
+             "ended",
+             pg.rank);
+    answer(job, request, PG_OUTCOME_ERROR, text);
+}
+
+/* Frees a request; `served`: somebody has taken what it refers to. Also inside handlers. */
+static void discard(gas_job_t *job, request_t *request, bool served)
+{
+    if (!served)
+        pg_payload_refuse(request->msg, &request->head.wire);
+    if (request->pinned)
+        pg_exports_unpin(request->head.object);
+    gas_msg_free(job, request->msg);
+    free(request);
+}
+
 static void request_run(gas_work_t *work)
 {
     request_t *request = (request_t *)work;
     unsigned depth = running_depth;
     pg_caller_t caller = running_for;
+    bool served = false;
 
     running_depth = work->depth + 1;
     running_for = (pg_caller_t){request->msg->source, request->head.thread};
     pg_running_begin(&request->running, &request->head, request->msg->source);
-    /* Else it was cancelled, or the queue is being cleared, or nobody waits for it any more. */
-    if (pg_cancellable_start(&request->cancellable) && atomic_load(&pg.phase) == PG_RUNNING &&
-        !gas_rank_has_failed(pg.job, request->msg->source)) {
+    if (!pg_cancellable_start(&request->cancellable))
+        ; /* it was cancelled, which has been answered */
+    else if (atomic_load(&pg.phase) != PG_RUNNING)
+        refuse_ended(pg.job, request);
+    else if (gas_rank_has_failed(pg.job, request->msg->source))
+        ; /* nobody waits for it any more */
+    else if (pg_home_is_closing())
+        refuse_without_thread(pg.job, request);
+    else
+        served = true;
+    if (served) {
         atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
         serve_apart(request);
-    } else {
-        pg_payload_refuse(request->msg, &request->head.wire);
     }
     pg_running_end(&request->running);
     running_depth = depth;
     running_for = caller;
-    if (request->pinned)
-        pg_exports_unpin(request->head.object);
-    gas_msg_free(pg.job, request->msg);
-    free(request);
+    discard(pg.job, request, served);
+}
+
+/* Queues a request where it is to run, or refuses it. */
+static void queue(gas_job_t *job, request_t *request)
+{
+    const pg_request_head_t *head = &request->head;
+    gas_home_t *home = pg_op_has_object(head->op) ? pg_exports_home(head->object) : NULL;
+    bool queued = true;
+
+    if (head->cancellable)
+        pg_cancellable_queue(&request->cancellable, request->msg->source, head->call);
+    if (home == NULL)
+        gas_work_push(job, &request->work);
+    else
+        queued = gas_home_push(job, home, &request->work);
+    gas_home_unref(home);
+    if (queued)
+        return;
+    if (pg_cancellable_start(&request->cancellable))
+        refuse_without_thread(job, request);
+    discard(job, request, false);
 }
 
 /* Not attached. */
@@ -354,7 +429,10 @@ void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
      * itself has been pinned by the caller. */
     if (pg_op_has_object(head.op))
         request->pinned = msg->source == pg.rank || pg_exports_pin(head.object);
-    if (head.cancellable)
-        pg_cancellable_queue(&request->cancellable, msg->source, head.call);
-    gas_work_push(job, &request->work);
+    if (atomic_load(&pg.phase) == PG_ENDED) {
+        refuse_ended(job, request);
+        discard(job, request, false);
+    } else {
+        queue(job, request);
+    }
 }

@@ -43,7 +43,8 @@ typedef struct pg_state {
     uint64_t job_key; /* the same on all ranks of a job, different in others */
     int rank;
     int size;
-    atomic_uint users; /* threads between pg_enter() and pg_leave() */
+    atomic_bool ending; /* this rank has finished its program, and serves the others */
+    atomic_uint users;  /* threads between pg_enter() and pg_leave() */
     PyTypeObject *proxy_type;
     PyTypeObject *method_type;
     PyTypeObject *future_type;
@@ -53,6 +54,7 @@ typedef struct pg_state {
     PyTypeObject *members_type;
     PyTypeObject *notified_type;
     PyTypeObject *exchange_type;
+    PyTypeObject *section_type;
     PyTypeObject *deferred_type;
     PyTypeObject *scan_type;
     bool deferred_used;       /* there is something of that type; attached threads only */

@@ -24,15 +24,21 @@ static void ask_if_long(int owner, uint64_t *since, uint64_t *patience)
 static int wait_running(gas_event_t *event, uint64_t deadline, int owner)
 {
     uint64_t since = 0, patience = 0;
+    bool interrupting = pg_attend_is_interrupting();
+    unsigned work = interrupting ? GAS_WAIT_HOME : GAS_WAIT_WORK;
+    gas_drain_t how = {.which = interrupting ? GAS_WORK_HOME : GAS_WORK_ALL,
+                       .most = PG_ATTEND_MOST,
+                       .limit = PG_ATTEND_LIMIT_NS,
+                       .until = event};
     gas_job_t *job = pg.job;
     bool served = false;
 
     while (atomic_load(&pg.phase) == PG_RUNNING) {
         /* A peer that waits for us answers within a microsecond or two: not worth detaching for. */
-        gas_status_t status = gas_wait(job, event, deadline, GAS_WAIT_WORK | GAS_WAIT_BRIEFLY);
+        gas_status_t status = gas_wait(job, event, deadline, work | GAS_WAIT_BRIEFLY);
 
         if (status == GAS_BUSY) {
-            Py_BEGIN_ALLOW_THREADS status = gas_wait(job, event, deadline, GAS_WAIT_WORK);
+            Py_BEGIN_ALLOW_THREADS status = gas_wait(job, event, deadline, work);
             Py_END_ALLOW_THREADS
         }
         switch (status) {
@@ -43,7 +49,7 @@ static int wait_running(gas_event_t *event, uint64_t deadline, int owner)
                 return -1;
             return status == GAS_OK;
         case GAS_WORK:
-            gas_work_drain(job, PG_ATTEND_MOST, PG_ATTEND_LIMIT_NS);
+            gas_work_drain_some(job, &how);
             served = true;
             /* fall through */
         case GAS_INTERRUPTED:
@@ -60,13 +66,28 @@ static int wait_running(gas_event_t *event, uint64_t deadline, int owner)
     return pg_require_job();
 }
 
+/* The wait is over: goes on with the request that it was part of, when another thread's section has
+ * ended. */
+static void resume(bool parked)
+{
+    if (gas_work_resume(pg.job, parked, 0))
+        return;
+    Py_BEGIN_ALLOW_THREADS while (
+        atomic_load(&pg.phase) == PG_RUNNING &&
+        !gas_work_resume(pg.job, parked, gas_clock_now() + GAS_WAIT_SIGNALS));
+    Py_END_ALLOW_THREADS
+}
+
 int pg_wait_reply(gas_event_t *event, uint64_t deadline, int owner)
 {
+    bool parked = gas_work_park(pg.job);
     int outcome;
 
     pg_running_wait_begin();
     outcome = wait_running(event, deadline, owner);
     pg_running_wait_end();
+    if (parked)
+        resume(true);
     return outcome;
 }
 

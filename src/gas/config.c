@@ -104,6 +104,10 @@ gas_status_t gas_config_read(gas_config_t *config)
         if (status != GAS_OK)
             return status;
     }
+    if (result.request_share < 1 || result.request_share > 100)
+        return gas_error(GAS_ERR_INVALID,
+                         "PYGAS_REQUEST_SHARE is %" PRIu64 ": give a percentage from 1 to 100",
+                         result.request_share);
     *config = result;
     return GAS_OK;
 }

@@ -27,6 +27,8 @@
 #include "config.h"
 #include "event.h"
 #include "failure.h"
+#include "gate.h"
+#include "home.h"
 #include "job.h"
 #include "mailbox.h"
 #include "message.h"

@@ -180,6 +180,7 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     lock_init(&job->lock);
     gas_workq_init(&job->workq);
     gas_colls_init(job);
+    gas_gate_init(&job->gate);
     gas_mailbox_init(&job->mailbox);
     status = gas_config_read(&job->config);
     if (status == GAS_OK)
@@ -224,6 +225,7 @@ err_job:
     gas_traffic_fini(&job->traffic);
     gas_teams_fini(job);
     gas_workq_fini(&job->workq);
+    gas_gate_fini(&job->gate);
     pthread_mutex_destroy(&job->lock);
     job->boot->ops->destroy(job->boot);
     free(job);
@@ -252,6 +254,7 @@ void gas_job_stop(gas_job_t *job)
             gas_wait(job, NULL, gas_clock_now() + STOP_LOOK_NS, 0);
     } while (left > 0 && gas_clock_left(deadline) > 0);
     job->boot->ops->listen(job->boot, NULL, NULL);
+    gas_homes_end(job);
     gas_progress_stop(job);
     gas_progress_fini(job);
     gas_mailbox_fini(job);
@@ -262,6 +265,7 @@ void gas_job_stop(gas_job_t *job)
     gas_traffic_fini(&job->traffic);
     gas_teams_fini(job);
     gas_workq_fini(&job->workq);
+    gas_gate_fini(&job->gate);
     pthread_mutex_destroy(&job->lock);
     job->boot->ops->destroy(job->boot);
     free(job);

@@ -12,6 +12,8 @@
 #include "config.h"
 #include "event.h"
 #include "failure.h"
+#include "gate.h"
+#include "home.h"
 #include "mailbox.h"
 #include "message.h"
 #include "progress.h"
@@ -40,10 +42,12 @@ typedef struct gas_handler {
     void *arg;
 } gas_handler_t;
 
-/* Work waits and nobody inside the runtime will drain it: get a thread to call gas_work_drain().
- * Called from any thread, also inside handlers; must not block. `age`: nanoseconds for which the
- * oldest item has waited, 0 when it has just come. Called again while the work is still there. */
-typedef void (*gas_kick_fn)(void *arg, uint64_t age);
+/* Work waits and nobody inside the runtime will drain it: get a thread to call gas_work_drain();
+ * `home`, if not NULL, is the one whose thread is needed. Called from any thread, also inside
+ * handlers; must not block. `age`: nanoseconds for which the oldest item has waited, 0 when it has
+ * just come. Called again while the work is still there. Also called, with an age, while the gate
+ * is closed, to make that known: nobody can drain then. */
+typedef void (*gas_kick_fn)(void *arg, gas_home_t *home, uint64_t age);
 
 /* Housekeeping of the layer above, called by the progress thread each time it is about to sleep.
  * Must not block, poll or send. Returns for how many nanoseconds it may sleep at most. */
@@ -112,6 +116,7 @@ struct gas_job {
     atomic_size_t dropped; /* messages that named no handler, found no memory or came too late */
     atomic_bool closed;    /* what arrives is dropped */
     gas_workq_t workq;
+    gas_gate_t gate;
     gas_progress_t progress;
     gas_teams_t teams;
     gas_colls_t colls;

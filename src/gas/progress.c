@@ -158,47 +158,84 @@ void gas_progress_unsettled(gas_job_t *job)
         gas_waiter_wake(&progress->self);
 }
 
+static bool has_notice(gas_workq_t *queue)
+{
+    bool found;
+
+    pthread_mutex_lock(&queue->lock);
+    found = queue->deepest == GAS_WORK_NOTICE;
+    pthread_mutex_unlock(&queue->lock);
+    return found;
+}
+
 void gas_progress_notify(gas_job_t *job)
 {
     gas_progress_t *progress = &job->progress;
-    void *drainer = atomic_load(&job->workq.drainer);
+    void *drainer = atomic_load(&job->workq.drainer), *wanted = drainer, *holder;
     gas_waiter_t *waiter;
 
     if (drainer == gas_work_token() || atomic_load(&job->workq.count) == 0)
         return;
-    if (drainer == NULL && atomic_load(&progress->awake_workers) > 0)
+    holder = gas_gate_holder(&job->gate);
+    if (holder != NULL) {
+        if (!has_notice(&job->workq)) {
+            /* Whoever opens the gate notifies; meanwhile its being closed is to be noticed. */
+            gas_waiter_wake(&progress->self);
+            return;
+        }
+        wanted = holder;
+    }
+    if (wanted == NULL && atomic_load(&progress->awake_workers) > 0)
         return;
     pthread_mutex_lock(&progress->lock);
     for (waiter = progress->waiters; waiter != NULL; waiter = waiter->next)
-        if ((waiter->flags & GAS_WAIT_WORK) != 0 && (drainer == NULL || waiter->token == drainer))
+        if ((waiter->flags & GAS_WAIT_WORK) != 0 && (wanted == NULL || waiter->token == wanted))
             break;
     pthread_mutex_unlock(&progress->lock);
     if (waiter != NULL) {
         gas_waiter_wake(waiter);
-    } else if (drainer == NULL) {
-        job->kick(job->kick_arg, 0);
+    } else if (wanted == NULL) {
+        job->kick(job->kick_arg, NULL, 0);
         gas_waiter_wake(&progress->self);
     }
 }
 
 /* ---- the progress thread ---- */
 
-/* Kicks again if there is work that nobody drains. Returns for how long to sleep at most. */
-static uint64_t remind(gas_job_t *job)
+/* For how long the oldest item of the general queue has waited for somebody; GAS_FOREVER if none
+ * does. */
+static uint64_t neglected_for(gas_job_t *job)
 {
     gas_workq_t *queue = &job->workq;
-    uint64_t since, age;
+    uint64_t since, now;
 
-    if (atomic_load(&queue->count) == 0 || atomic_load(&queue->drainer) != NULL)
+    if (atomic_load(&queue->count) == 0)
+        return GAS_FOREVER;
+    if (gas_gate_holder(&job->gate) == NULL && atomic_load(&queue->drainer) != NULL)
         return GAS_FOREVER;
     pthread_mutex_lock(&queue->lock);
     since = queue->since;
     pthread_mutex_unlock(&queue->lock);
-    age = gas_clock_now() - since;
+    now = gas_clock_now();
+    return now > since ? now - since : 0;
+}
+
+/* Kicks again if there is work that nobody drains. Returns for how long to sleep at most. */
+static uint64_t remind(gas_job_t *job)
+{
+    uint64_t age = neglected_for(job), oldest = GAS_FOREVER;
+
+    if (age != GAS_FOREVER && age >= KICK_MIN_NS &&
+        (atomic_load(&job->progress.awake_workers) == 0 || gas_gate_holder(&job->gate) != NULL))
+        job->kick(job->kick_arg, NULL, age);
+    if (atomic_load(&job->progress.home_count) > 0)
+        oldest = gas_homes_remind(job);
+    if (oldest < age)
+        age = oldest; /* the younger of the two decides */
+    if (age == GAS_FOREVER)
+        return GAS_FOREVER;
     if (age < KICK_MIN_NS)
         return KICK_MIN_NS;
-    if (atomic_load(&job->progress.awake_workers) == 0)
-        job->kick(job->kick_arg, age);
     return age < KICK_MAX_NS ? age : KICK_MAX_NS;
 }
 

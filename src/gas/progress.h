@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 typedef struct gas_job gas_job_t;
+typedef struct gas_home gas_home_t;
 
 typedef struct gas_progress {
     pthread_mutex_t lock;          /* a leaf; see the lock order in progress.c */
@@ -26,6 +27,8 @@ typedef struct gas_progress {
     gas_waiting_t *waitings;       /* what threads wait for (waiting.h); guarded by lock */
     gas_waiter_t *watch;           /* who sleeps on the conduit, never NULL; guarded by lock */
     _Atomic(gas_waiter_t *) armed; /* the watch, while it relies on an armed conduit; else NULL */
+    gas_home_t *homes;             /* that are open; guarded by lock */
+    atomic_uint home_count;        /* of them; written under lock */
     gas_waiter_t self;             /* the progress thread's own */
     pthread_t thread;
     atomic_bool stopping;
@@ -33,6 +36,8 @@ typedef struct gas_progress {
     atomic_uint awake_workers;  /* threads in gas_wait(WORK) that are polling, not sleeping */
     _Atomic(uint64_t) waits;    /* counts gas_wait() calls, to see that the program is active */
     _Atomic(uint64_t) yield_ns; /* for how long a wait yields before it sleeps; adapts */
+    _Atomic(uint64_t) crowded_until; /* until then it does not yield; see wait.c */
+    _Atomic(uint64_t) crowded_ns;    /* for how long that was; adapts */
 } gas_progress_t;
 
 /* Init and fini are for what is there without the thread: gas_progress_rouse() works in between. */

@@ -15,9 +15,10 @@
 
 static atomic_uint kicks;
 
-static void count_kick(void *arg, uint64_t age)
+static void count_kick(void *arg, gas_home_t *home, uint64_t age)
 {
     (void)arg;
+    (void)home;
     (void)age;
     atomic_fetch_add(&kicks, 1);
 }

@@ -8,6 +8,11 @@
  * Traffic begins the first phase anew, also from the last: a rank that serves others while it waits
  * answers the next request in time if it comes soon.
  *
+ * Where all processors are busy with something that computes, yielding is bad: the thread queues up
+ * behind that, for milliseconds, and is not woken by the answer, as a sleeping one would be at
+ * once. So after a yield that took that long, waits go to sleep without yielding for a while,
+ * a longer one each time that this happens again at once.
+ *
  * No wake-up is lost: a sleeper first says so (announces, and one awake_workers less), then looks
  * again; news are first published (event set, work counted), then the sleeper is looked for. All
  * these are sequentially consistent.
@@ -21,10 +26,22 @@
 #include <stdlib.h>
 
 #define YIELD_MIN_NS 20000u
-#define SPINS_PER_CLOCK 16u /* polls between two looks at the clock */
+#define SPINS_PER_CLOCK 16u      /* polls between two looks at the clock */
+#define CROWDED_NS 500000u       /* a yield that takes longer has cost us our turn */
+#define CROWDED_MIN_NS 50000000u /* then there are none for so long; doubles */
+#define CROWDED_MAX_NS 2000000000u
+
+/* The queues that a wait with these flags looks at. */
+static unsigned queues_of(unsigned flags)
+{
+    if ((flags & GAS_WAIT_WORK) != 0)
+        return GAS_WORK_ALL;
+    return (flags & GAS_WAIT_HOME) != 0 ? GAS_WORK_HOME : 0;
+}
 
 static gas_waiter_t *waiter_enter(gas_job_t *job, unsigned flags)
 {
+    gas_home_t *home = queues_of(flags) != 0 ? gas_home_mine(job) : NULL;
     gas_progress_t *progress = &job->progress;
     gas_waiter_t *waiter;
 
@@ -49,16 +66,21 @@ static gas_waiter_t *waiter_enter(gas_job_t *job, unsigned flags)
         waiter->next->prev = waiter;
     progress->waiters = waiter;
     gas_waiting_sleeps_locked(job);
+    if (home != NULL)
+        home->waiter = waiter;
     pthread_mutex_unlock(&progress->lock);
     return waiter;
 }
 
 static void waiter_leave(gas_job_t *job, gas_waiter_t *waiter)
 {
+    gas_home_t *home = queues_of(waiter->flags) != 0 ? gas_home_mine(job) : NULL;
     gas_progress_t *progress = &job->progress;
     gas_waiter_t *heir = NULL;
 
     pthread_mutex_lock(&progress->lock);
+    if (home != NULL)
+        home->waiter = NULL;
     if (waiter->prev != NULL)
         waiter->prev->next = waiter->next;
     else
@@ -90,11 +112,45 @@ static bool take_watch(gas_progress_t *progress, gas_waiter_t *waiter)
 
 static gas_status_t look(gas_job_t *job, gas_event_t *event, unsigned flags)
 {
+    unsigned queues = queues_of(flags);
+
     if (event != NULL && gas_event_is_set(event))
         return GAS_OK;
-    if ((flags & GAS_WAIT_WORK) != 0 && gas_work_is_ready(job))
+    if (queues != 0 && gas_work_is_ready(job, queues))
         return GAS_WORK;
     return GAS_BUSY;
+}
+
+/* The calling thread is polling, so whoever has work for it need not wake it; or it is not. */
+static void stay_awake(gas_job_t *job, unsigned flags, bool awake)
+{
+    gas_home_t *home = queues_of(flags) != 0 ? gas_home_mine(job) : NULL;
+
+    if (home != NULL)
+        atomic_store(&home->awake, awake);
+    if ((flags & GAS_WAIT_WORK) == 0)
+        return;
+    if (awake)
+        atomic_fetch_add(&job->progress.awake_workers, 1);
+    else
+        atomic_fetch_sub(&job->progress.awake_workers, 1);
+}
+
+static bool is_crowded(gas_progress_t *progress, uint64_t now)
+{
+    return now < atomic_load_explicit(&progress->crowded_until, memory_order_relaxed);
+}
+
+static void note_crowded(gas_progress_t *progress, uint64_t now)
+{
+    uint64_t length = 2 * atomic_load_explicit(&progress->crowded_ns, memory_order_relaxed);
+
+    if (length < CROWDED_MIN_NS)
+        length = CROWDED_MIN_NS;
+    if (length > CROWDED_MAX_NS)
+        length = CROWDED_MAX_NS;
+    atomic_store_explicit(&progress->crowded_ns, length, memory_order_relaxed);
+    atomic_store_explicit(&progress->crowded_until, now + length, memory_order_relaxed);
 }
 
 /* The first two phases: GAS_BUSY if they were not enough. */
@@ -121,24 +177,30 @@ static gas_status_t wait_awake(gas_job_t *job, gas_event_t *event, uint64_t dead
             spent = 0;
         }
         if (spent >= spin_ns) {
-            if ((flags & GAS_WAIT_BRIEFLY) != 0 || spent >= spin_ns + yield_ns)
+            if ((flags & GAS_WAIT_BRIEFLY) != 0 || spent >= spin_ns + yield_ns ||
+                is_crowded(progress, start + spent))
                 return look(job, event, flags);
             sched_yield();
+            now = gas_clock_now();
+            if (now > start + spent + CROWDED_NS)
+                note_crowded(progress, now);
         } else if (i % SPINS_PER_CLOCK != 0) {
             continue;
+        } else {
+            now = gas_clock_now();
         }
-        now = gas_clock_now();
         if (begin == 0)
             begin = now;
         if (start == 0)
             start = now;
         spent = now - start;
     }
-    if (spent >= spin_ns) {
+    if (spent >= spin_ns && !is_crowded(progress, start + spent)) {
         uint64_t most = job->config.yield_us * 1000u;
 
         yield_ns = yield_ns * 2 < most ? yield_ns * 2 : most;
         atomic_store_explicit(&progress->yield_ns, yield_ns, memory_order_relaxed);
+        atomic_store_explicit(&progress->crowded_ns, 0, memory_order_relaxed);
     }
     return status;
 }
@@ -159,13 +221,12 @@ static gas_status_t sleep_once(gas_job_t *job, gas_waiter_t *waiter, gas_event_t
                                uint64_t timeout, unsigned *busy, unsigned *done)
 {
     gas_progress_t *progress = &job->progress;
-    unsigned worker = (waiter->flags & GAS_WAIT_WORK) != 0;
     uintptr_t unset = GAS_EVENT_UNSET;
     gas_status_t status;
     bool signalled = false;
 
     gas_waiter_announce(waiter);
-    atomic_fetch_sub(&progress->awake_workers, worker);
+    stay_awake(job, waiter->flags, false);
     if (event != NULL)
         atomic_compare_exchange_strong(&event->word, &unset, (uintptr_t)waiter);
     status = look(job, event, waiter->flags);
@@ -175,7 +236,7 @@ static gas_status_t sleep_once(gas_job_t *job, gas_waiter_t *waiter, gas_event_t
         else
             signalled = gas_waiter_sleep(waiter, timeout);
     }
-    atomic_fetch_add(&progress->awake_workers, worker);
+    stay_awake(job, waiter->flags, true);
     gas_waiter_retract(waiter);
     if (status == GAS_BUSY) {
         *done = gas_progress_poll(job);
@@ -218,23 +279,28 @@ static gas_status_t wait_asleep(gas_job_t *job, gas_event_t *event, uint64_t dea
 
 gas_status_t gas_wait(gas_job_t *job, gas_event_t *event, uint64_t deadline, unsigned flags)
 {
-    gas_progress_t *progress = &job->progress;
-    unsigned worker = (flags & GAS_WAIT_WORK) != 0;
+    unsigned queues = queues_of(flags);
     gas_status_t status;
 
-    atomic_fetch_add_explicit(&progress->waits, 1, memory_order_relaxed);
-    if (worker != 0)
-        atomic_fetch_add(&progress->awake_workers, 1);
+    atomic_fetch_add_explicit(&job->progress.waits, 1, memory_order_relaxed);
+    if (queues != 0)
+        stay_awake(job, flags, true);
     status = wait_awake(job, event, deadline, flags);
     if (status == GAS_BUSY && (flags & GAS_WAIT_BRIEFLY) == 0)
         status = wait_asleep(job, event, deadline, flags);
     if (status == GAS_INTERRUPTED)
         gas_coll_probe(job);
-    if (worker != 0) {
-        atomic_fetch_sub(&progress->awake_workers, 1);
+    if (queues != 0) {
+        stay_awake(job, flags, false);
         /* Others relied on me to see the work, and I am going away for something else. */
-        if (status != GAS_WORK && gas_work_is_ready(job))
-            gas_progress_notify(job);
+        if (status != GAS_WORK && gas_work_is_ready(job, queues)) {
+            gas_home_t *home = gas_home_mine(job);
+
+            if ((queues & GAS_WORK_GENERAL) != 0)
+                gas_progress_notify(job);
+            if (home != NULL)
+                gas_home_notify(job, home);
+        }
     }
     return status;
 }

@@ -14,6 +14,7 @@ typedef struct gas_job gas_job_t;
 /* Flags of gas_wait(). */
 #define GAS_WAIT_WORK 1u    /* also return, with GAS_WORK, when there is work that I could drain */
 #define GAS_WAIT_BRIEFLY 2u /* only spin, then return GAS_BUSY */
+#define GAS_WAIT_HOME 4u    /* as GAS_WAIT_WORK, but only for work of my home */
 
 /* A gas_wait() that sleeps returns GAS_INTERRUPTED when a signal handler ran, and at least this
  * often (in nanoseconds), so that its caller can look at signals which another thread received. */
@@ -21,11 +22,11 @@ typedef struct gas_job gas_job_t;
 
 /*
  * Blocks until `event` is set (GAS_OK), there is work for the caller (GAS_WORK, only with
- * GAS_WAIT_WORK), the deadline (gas_clock_now() terms) has passed (GAS_TIMEOUT) or signals should
- * be looked at (GAS_INTERRUPTED). `event` may be NULL: wait for the rest. Polls, so handlers run in
- * here. Any thread; several at once. Sleeps when nothing happens for long. Who gets GAS_WORK has to
- * call gas_work_drain(): nobody else was asked to. After any other answer than GAS_OK the event may
- * still be set later, so it has to stay alive.
+ * GAS_WAIT_WORK or GAS_WAIT_HOME), the deadline (gas_clock_now() terms) has passed (GAS_TIMEOUT) or
+ * signals should be looked at (GAS_INTERRUPTED). `event` may be NULL: wait for the rest. Polls, so
+ * handlers run in here. Any thread; several at once. Sleeps when nothing happens for long. Who gets
+ * GAS_WORK has to call gas_work_drain(): nobody else was asked to. After any other answer than
+ * GAS_OK the event may still be set later, so it has to stay alive.
  */
 gas_status_t gas_wait(gas_job_t *job, gas_event_t *event, uint64_t deadline, unsigned flags);
 

@@ -1,7 +1,33 @@
+/*
+ * Design notes. What a thread is doing is in `self`: how deeply its drains are nested, how deep the
+ * item is that it runs, and if it is active at the gate. A wait makes it inactive (park), a drain
+ * in that wait active again. A thread that closes the gate within an item stops being active, and
+ * is again when it opens it.
+ *
+ * floor_now() is the one place that says what the calling thread may run: everything (ANY; DEEPEST:
+ * the deepest first), only items deeper than something, or nothing.
+ */
 #include "work.h"
 
 #include "clock.h"
+#include "home.h"
 #include "job.h"
+
+#define STUCK_NS 50000000u /* what has waited for so long may be what everybody waits for */
+#define LOOSE_NS 50000000u /* for so long any item is run then */
+
+#define ANY (-1)
+#define DEEPEST (-2)
+#define NOTHING INT64_MAX
+
+/* The calling thread. Threads serve one job at a time; only the unit tests have several. */
+static _Thread_local struct {
+    unsigned depth;   /* nesting of drains */
+    unsigned running; /* depth of the innermost item */
+    bool active;      /* counted by the gate */
+    bool was_active;  /* before it closed the gate */
+    uint64_t loose;   /* until when it runs any item, though it has nested deeply */
+} self;
 
 void gas_workq_init(gas_workq_t *queue)
 {
@@ -10,8 +36,7 @@ void gas_workq_init(gas_workq_t *queue)
     queue->since = 0;
     atomic_init(&queue->count, 0);
     atomic_init(&queue->drainer, NULL);
-    queue->depth = 0;
-    queue->running = 0;
+    queue->nesting = 0;
     queue->deepest = 0;
 }
 
@@ -27,22 +52,71 @@ void *gas_work_token(void)
     return &token;
 }
 
-bool gas_work_is_draining(gas_job_t *job)
+bool gas_work_is_running(gas_job_t *job)
 {
-    return atomic_load(&job->workq.drainer) == gas_work_token();
+    (void)job;
+    return self.depth > 0 && (self.active || self.was_active);
 }
 
-/* The first item deeper than the running one, and what is before it; NULL if there is none. Under
- * the queue's lock. */
-static gas_work_t *find_deeper(gas_workq_t *queue, gas_work_t **before)
+bool gas_work_is_holding(gas_job_t *job)
+{
+    return gas_gate_holder(&job->gate) == gas_work_token();
+}
+
+/* True if the calling thread, which has nested deeply, is to run any item nevertheless: none has
+ * been taken for a while. */
+static bool is_stuck(gas_job_t *job)
+{
+    uint64_t now = gas_clock_now(), age;
+
+    if (now >= self.loose && gas_work_queued(job, &age) > 0 && age > STUCK_NS)
+        self.loose = now + LOOSE_NS;
+    return now < self.loose;
+}
+
+/* Only items deeper than this may be run by the calling thread, when its drains are nested `depth`
+ * deep. */
+static int64_t floor_now(gas_job_t *job, unsigned depth)
+{
+    void *holder = gas_gate_holder(&job->gate);
+
+    if (holder != NULL)
+        return holder == gas_work_token() ? (int64_t)GAS_WORK_NOTICE - 1 : NOTHING;
+    if (depth <= GAS_WORK_DEPTH_MAX)
+        return ANY;
+    return depth <= GAS_WORK_NESTING_MAX && is_stuck(job) ? DEEPEST : (int64_t)self.running;
+}
+
+/* The first of the deepest items. Under the queue's lock. */
+static gas_work_t *find_deepest_locked(gas_workq_t *queue, gas_work_t **before)
+{
+    gas_work_t *found = queue->head, *previous = NULL;
+
+    *before = NULL;
+    for (gas_work_t *work = queue->head; work != NULL; previous = work, work = work->next) {
+        if (work->depth <= found->depth)
+            continue;
+        found = work;
+        *before = previous;
+    }
+    return found;
+}
+
+/* The first item deeper than `floor`, and what is before it; NULL if there is none. Under the
+ * queue's lock. */
+static gas_work_t *find_locked(gas_workq_t *queue, int64_t floor, gas_work_t **before)
 {
     unsigned deepest = 0;
 
     *before = NULL;
-    if (queue->deepest <= queue->running)
+    if (floor == ANY || queue->head == NULL)
+        return queue->head;
+    if (floor == DEEPEST)
+        return find_deepest_locked(queue, before);
+    if (queue->deepest <= floor)
         return NULL;
     for (gas_work_t *work = queue->head; work != NULL; work = work->next) {
-        if (work->depth > queue->running)
+        if (work->depth > floor)
             return work;
         if (work->depth > deepest)
             deepest = work->depth;
@@ -52,34 +126,47 @@ static gas_work_t *find_deeper(gas_workq_t *queue, gas_work_t **before)
     return NULL;
 }
 
-bool gas_work_is_ready(gas_job_t *job)
+/* True if the queue has an item that is deeper than `floor`. */
+static bool has_item(gas_workq_t *queue, int64_t floor)
 {
-    gas_workq_t *queue = &job->workq;
     gas_work_t *before;
-    void *drainer;
-    bool ready;
+    bool found;
 
-    if (atomic_load(&queue->count) == 0)
+    if (atomic_load(&queue->count) == 0 || floor == NOTHING)
         return false;
-    drainer = atomic_load(&queue->drainer);
-    if (drainer == NULL)
-        return true;
-    if (drainer != gas_work_token())
-        return false;
-    if (queue->depth < GAS_WORK_DEPTH_MAX)
+    if (floor < 0)
         return true;
     pthread_mutex_lock(&queue->lock);
-    ready = find_deeper(queue, &before) != NULL;
+    found = find_locked(queue, floor, &before) != NULL;
     pthread_mutex_unlock(&queue->lock);
-    return ready;
+    return found;
 }
 
-void gas_work_push(gas_job_t *job, gas_work_t *work)
+/* True if the calling thread has the right to drain the general queue or could get it. */
+static bool may_drain(gas_workq_t *queue)
 {
-    gas_workq_t *queue = &job->workq;
+    void *drainer = atomic_load(&queue->drainer);
 
+    return drainer == NULL || drainer == gas_work_token();
+}
+
+bool gas_work_is_ready(gas_job_t *job, unsigned which)
+{
+    gas_home_t *home = (which & GAS_WORK_HOME) != 0 ? gas_home_mine(job) : NULL;
+    bool general = (which & GAS_WORK_GENERAL) != 0 && atomic_load(&job->workq.count) > 0 &&
+                   may_drain(&job->workq);
+    int64_t floor;
+
+    if (!general && (home == NULL || atomic_load(&home->queue.count) == 0))
+        return false;
+    floor = floor_now(job, self.depth + 1);
+    return (general && has_item(&job->workq, floor)) ||
+           (home != NULL && has_item(&home->queue, floor));
+}
+
+void gas_workq_append_locked(gas_workq_t *queue, gas_work_t *work)
+{
     work->next = NULL;
-    pthread_mutex_lock(&queue->lock);
     if (queue->head == NULL) {
         queue->head = work;
         queue->since = gas_clock_now();
@@ -90,6 +177,14 @@ void gas_work_push(gas_job_t *job, gas_work_t *work)
     if (work->depth > queue->deepest)
         queue->deepest = work->depth;
     atomic_fetch_add(&queue->count, 1);
+}
+
+void gas_work_push(gas_job_t *job, gas_work_t *work)
+{
+    gas_workq_t *queue = &job->workq;
+
+    pthread_mutex_lock(&queue->lock);
+    gas_workq_append_locked(queue, work);
     pthread_mutex_unlock(&queue->lock);
     gas_progress_notify(job);
 }
@@ -110,33 +205,58 @@ static void unlink_locked(gas_workq_t *queue, gas_work_t *work, gas_work_t *befo
     atomic_fetch_sub(&queue->count, 1);
 }
 
-gas_work_t *gas_work_take(gas_job_t *job)
-{
-    gas_workq_t *queue = &job->workq;
-    gas_work_t *work;
-
-    pthread_mutex_lock(&queue->lock);
-    work = queue->head;
-    if (work != NULL)
-        unlink_locked(queue, work, NULL);
-    pthread_mutex_unlock(&queue->lock);
-    return work;
-}
-
-/* gas_work_take() for a drainer that has nested too deeply to run just any item. */
-static gas_work_t *take_deeper(gas_workq_t *queue)
+gas_work_t *gas_workq_take(gas_workq_t *queue, int64_t floor)
 {
     gas_work_t *before, *work;
 
+    if (atomic_load(&queue->count) == 0 || floor == NOTHING)
+        return NULL;
     pthread_mutex_lock(&queue->lock);
-    work = find_deeper(queue, &before);
+    work = find_locked(queue, floor, &before);
     if (work != NULL)
         unlink_locked(queue, work, before);
     pthread_mutex_unlock(&queue->lock);
     return work;
 }
 
-static bool drain_begin(gas_workq_t *queue)
+gas_work_t *gas_work_take(gas_job_t *job)
+{
+    gas_work_t *work = gas_workq_take(&job->workq, ANY);
+
+    if (work != NULL)
+        return work;
+    pthread_mutex_lock(&job->progress.lock);
+    for (gas_home_t *home = job->progress.homes; home != NULL && work == NULL; home = home->next)
+        work = gas_workq_take(&home->queue, ANY);
+    pthread_mutex_unlock(&job->progress.lock);
+    return work;
+}
+
+size_t gas_work_queued(gas_job_t *job, uint64_t *age)
+{
+    size_t queued = atomic_load(&job->workq.count);
+    uint64_t since = UINT64_MAX, now = gas_clock_now();
+
+    pthread_mutex_lock(&job->workq.lock);
+    if (queued > 0)
+        since = job->workq.since;
+    pthread_mutex_unlock(&job->workq.lock);
+    pthread_mutex_lock(&job->progress.lock);
+    for (gas_home_t *home = job->progress.homes; home != NULL; home = home->next) {
+        pthread_mutex_lock(&home->queue.lock);
+        if (home->queue.head != NULL && home->queue.since < since)
+            since = home->queue.since;
+        queued += atomic_load(&home->queue.count);
+        pthread_mutex_unlock(&home->queue.lock);
+    }
+    pthread_mutex_unlock(&job->progress.lock);
+    *age = since < now ? now - since : 0;
+    return queued;
+}
+
+/* ---- the right to drain the general queue ---- */
+
+static bool right_take(gas_workq_t *queue)
 {
     void *token = gas_work_token();
     void *expected = NULL;
@@ -144,53 +264,177 @@ static bool drain_begin(gas_workq_t *queue)
     if (atomic_load(&queue->drainer) != token &&
         !atomic_compare_exchange_strong(&queue->drainer, &expected, token))
         return false;
-    queue->depth++;
+    queue->nesting++;
     return true;
 }
 
-static void run(gas_workq_t *queue, gas_work_t *work)
+static void right_drop(gas_job_t *job)
 {
-    unsigned before = queue->running;
-
-    queue->running = work->depth;
-    work->run(work);
-    queue->running = before;
+    if (--job->workq.nesting == 0)
+        atomic_store(&job->workq.drainer, NULL);
+    /* What was pushed while this thread had the right notified nobody else. */
+    if (atomic_load(&job->workq.count) > 0)
+        gas_progress_notify(job);
 }
 
-static void drain_end(gas_workq_t *queue)
+/* ---- draining ---- */
+
+/* A drain on its way: it has the right to drain the general queue only as long as it needs it. */
+typedef struct drain {
+    gas_job_t *job;
+    gas_home_t *home; /* to drain, or NULL */
+    bool general;     /* the general queue is to be drained */
+    bool right;       /* the thread has the right, for this drain */
+    bool home_next;   /* whose turn it is */
+} drain_t;
+
+static gas_work_t *take_home(drain_t *drain, int64_t floor)
 {
-    if (--queue->depth == 0)
-        atomic_store(&queue->drainer, NULL);
+    gas_work_t *work = drain->home != NULL ? gas_workq_take(&drain->home->queue, floor) : NULL;
+
+    if (work != NULL && drain->right) { /* it may take long */
+        drain->right = false;
+        right_drop(drain->job);
+    }
+    return work;
+}
+
+static gas_work_t *take_general(drain_t *drain, int64_t floor)
+{
+    gas_workq_t *queue = &drain->job->workq;
+
+    if (!drain->general || atomic_load(&queue->count) == 0)
+        return NULL;
+    if (!drain->right)
+        drain->right = right_take(queue);
+    return drain->right ? gas_workq_take(queue, floor) : NULL;
+}
+
+/* The next item, of the queue whose turn it is, else of the other. */
+static gas_work_t *take_next(drain_t *drain)
+{
+    int64_t floor = floor_now(drain->job, self.depth);
+    gas_work_t *work = drain->home_next ? take_home(drain, floor) : take_general(drain, floor);
+
+    drain->home_next = !drain->home_next;
+    if (work == NULL)
+        work = drain->home_next ? take_home(drain, floor) : take_general(drain, floor);
+    return work;
+}
+
+static void run(gas_work_t *work)
+{
+    unsigned before = self.running;
+
+    self.running = work->depth;
+    work->run(work);
+    self.running = before;
+}
+
+/* True if the drain, which has run `ran` items, is to go on. *end: of its time; 0: not set yet. */
+static bool goes_on(const gas_drain_t *how, size_t ran, uint64_t *end)
+{
+    uint64_t now;
+
+    if (ran == 0)
+        return true;
+    if (ran >= how->most || (how->until != NULL && gas_event_is_set(how->until)))
+        return false;
+    if (how->limit == GAS_FOREVER)
+        return true;
+    now = gas_clock_now();
+    if (*end == 0)
+        *end = now + how->limit;
+    return now < *end;
+}
+
+size_t gas_work_drain_some(gas_job_t *job, const gas_drain_t *how)
+{
+    drain_t drain = {.job = job,
+                     .home = (how->which & GAS_WORK_HOME) != 0 ? gas_home_mine(job) : NULL,
+                     .general = (how->which & GAS_WORK_GENERAL) != 0,
+                     .home_next = true};
+    bool entered = false;
+    gas_work_t *work;
+    uint64_t end = 0;
+    size_t ran = 0;
+
+    if ((!drain.general || atomic_load(&job->workq.count) == 0) &&
+        (drain.home == NULL || atomic_load(&drain.home->queue.count) == 0))
+        return 0;
+    if (!self.active) {
+        if (!gas_gate_enter(&job->gate, gas_work_token()))
+            return 0;
+        entered = self.active = true;
+    }
+    self.depth++;
+    while (goes_on(how, ran, &end) && (work = take_next(&drain)) != NULL) {
+        run(work);
+        ran++;
+    }
+    self.depth--;
+    if (entered) {
+        self.active = false;
+        gas_gate_leave(&job->gate);
+    }
+    if (drain.right)
+        right_drop(job);
+    if (drain.home != NULL && atomic_load(&drain.home->queue.count) > 0)
+        gas_home_notify(job, drain.home);
+    return ran;
 }
 
 size_t gas_work_drain(gas_job_t *job, size_t most, uint64_t limit)
 {
-    gas_workq_t *queue = &job->workq;
-    uint64_t end = 0;
-    size_t ran = 0;
+    return gas_work_drain_some(job,
+                               &(gas_drain_t){.which = GAS_WORK_ALL, .most = most, .limit = limit});
+}
 
-    if (atomic_load(&queue->count) == 0 || !drain_begin(queue))
-        return 0;
-    while (ran < most) {
-        gas_work_t *work;
+/* ---- waits and sections ---- */
 
-        if (ran > 0 && limit != GAS_FOREVER) {
-            uint64_t now = gas_clock_now();
+bool gas_work_park(gas_job_t *job)
+{
+    bool parked = self.active;
 
-            if (end == 0)
-                end = now + limit;
-            else if (now >= end)
-                break;
-        }
-        work = queue->depth > GAS_WORK_DEPTH_MAX ? take_deeper(queue) : gas_work_take(job);
-        if (work == NULL)
-            break;
-        run(queue, work);
-        ran++;
+    if (parked) {
+        self.active = false;
+        gas_gate_leave(&job->gate);
     }
-    drain_end(queue);
-    /* What was pushed while this thread still had the right to drain notified nobody else. */
-    if (atomic_load(&queue->count) > 0)
+    return parked;
+}
+
+bool gas_work_resume(gas_job_t *job, bool parked, uint64_t deadline)
+{
+    if (parked)
+        self.active = gas_gate_enter_waiting(&job->gate, gas_work_token(), deadline);
+    return self.active == parked;
+}
+
+bool gas_work_hold(gas_job_t *job, uint64_t deadline)
+{
+    bool parked = gas_work_park(job), closed;
+
+    closed = gas_gate_close(&job->gate, gas_work_token(), deadline);
+    if (closed && job->gate.nesting == 1) {
+        self.was_active = parked;
+    } else if (parked) {
+        while (!gas_work_resume(job, true, GAS_FOREVER))
+            ;
+    }
+    return closed;
+}
+
+void gas_work_release(gas_job_t *job)
+{
+    if (job->gate.nesting == 1 && self.was_active) {
+        atomic_fetch_add(&job->gate.active, 1); /* before anybody else can close it */
+        self.active = true;
+        self.was_active = false;
+    }
+    if (!gas_gate_open(&job->gate))
+        return;
+    if (atomic_load(&job->workq.count) > 0)
         gas_progress_notify(job);
-    return ran;
+    if (atomic_load(&job->progress.home_count) > 0)
+        gas_homes_remind(job);
 }

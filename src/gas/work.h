@@ -2,16 +2,24 @@
  * Work for the layer above: what has arrived for it and can only be done in its own context (for
  * Python, attached to the interpreter).
  *
- * Rules. Items start in the order in which they were pushed (but see GAS_WORK_DEPTH_MAX). One
- * thread at a time has the right to drain; it may nest (an item may wait, and the wait drains
- * further items on the same thread), so an item is never interrupted by another one of this rank
- * unless it waits. Whoever pushes makes sure that somebody will come: a thread that waits and may
- * drain, else the one that is draining, else the layer above is kicked (gas_job_params_t.kick),
- * again and again until the queue is empty.
+ * Rules. There is one queue that any thread may drain, and one for each thread that has a home
+ * (home.h). Items of a queue start in the order in which they were pushed (but see
+ * GAS_WORK_DEPTH_MAX). One thread at a time has the right to drain the general queue; it may nest
+ * (an item may wait, and the wait drains further items on the same thread), so an item is never
+ * interrupted by another one of its queue unless it waits. Whoever pushes makes sure that somebody
+ * will come: a thread that waits and may drain, else the one that is draining, else the layer above
+ * is kicked (gas_job_params_t.kick), again and again until the queue is empty.
+ *
+ * No work starts while a thread of the rank has closed the gate (gate.h), but for notices
+ * (GAS_WORK_NOTICE), which that thread may run.
  */
 #ifndef GAS_WORK_H
 #define GAS_WORK_H
 
+#include "event.h"
+#include "gate.h"
+
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,6 +28,14 @@
 
 typedef struct gas_job gas_job_t;
 typedef struct gas_work gas_work_t;
+
+/* The depth of work that others may wait for at any depth, also in a critical section: the news of
+ * something that is over. */
+#define GAS_WORK_NOTICE UINT_MAX
+
+/* The depth of what may run in any wait, but not in a critical section: code of the program's that
+ * no request asked for, such as finalizers. */
+#define GAS_WORK_CALLBACK (GAS_WORK_NOTICE - 1)
 
 /* Embedded in whatever is to be done; `run` owns it from then on. */
 struct gas_work {
@@ -34,39 +50,87 @@ typedef struct gas_workq {
     uint64_t since;          /* when the oldest item became the oldest; guarded by lock */
     atomic_size_t count;     /* written under lock, read anywhere */
     _Atomic(void *) drainer; /* token of the thread that may drain; NULL: free */
-    unsigned depth;          /* nesting of gas_work_drain(); the drainer's own */
-    unsigned running;        /* depth of the item that runs, innermost; the drainer's own */
+    unsigned nesting;        /* how often that thread has the right; its own */
     unsigned deepest;        /* no item is deeper; guarded by lock */
 } gas_workq_t;
 
 void gas_workq_init(gas_workq_t *queue);
 void gas_workq_fini(gas_workq_t *queue); /* items left in it are the caller's to take out first */
 
-/* Queue an item and see to it that it gets run. Any thread, also inside handlers. */
+/* Queue an item for any thread and see to it that it gets run. Any thread, also inside handlers. */
 void gas_work_push(gas_job_t *job, gas_work_t *work);
 
+/* Which queues. */
+#define GAS_WORK_GENERAL 1u
+#define GAS_WORK_HOME 2u /* that of the calling thread, if it has one */
+#define GAS_WORK_ALL 3u
+
+/* Until when to drain: all of this is checked between items. */
+typedef struct gas_drain {
+    unsigned which;
+    size_t most;        /* items */
+    uint64_t limit;     /* nanoseconds; GAS_FOREVER */
+    gas_event_t *until; /* set: that is enough; may be NULL */
+} gas_drain_t;
+
 /*
- * Run queued items, oldest first, until the queue is empty, `most` have run or `limit` nanoseconds
- * are over (checked between items). Returns how many ran; 0 also if another thread is draining.
- * What is left has been taken care of.
+ * Run queued items, oldest first, the two queues in turns, until they are empty or `how` says that
+ * it is enough. At least one, if there is one. Returns how many ran; 0 also if another thread is
+ * draining or has closed the gate. What is left has been taken care of.
  */
+size_t gas_work_drain_some(gas_job_t *job, const gas_drain_t *how);
+
+/* The same, from both queues. */
 size_t gas_work_drain(gas_job_t *job, size_t most, uint64_t limit);
 
 /* True if there is something that the calling thread could drain now. */
-bool gas_work_is_ready(gas_job_t *job);
+bool gas_work_is_ready(gas_job_t *job, unsigned which);
 
-/* True if the calling thread is inside gas_work_drain(). */
-bool gas_work_is_draining(gas_job_t *job);
+/* True if the calling thread runs an item and that does not wait (gas_work_park()). */
+bool gas_work_is_running(gas_job_t *job);
+
+/*
+ * Around a wait of the program, in which it may be interrupted by other items or by a section of
+ * another thread. gas_work_resume() waits until `deadline` for such a section to end: false if it
+ * has not, then call it again. To be called in this order even if nothing was running: `parked` is
+ * what gas_work_park() has returned.
+ */
+bool gas_work_park(gas_job_t *job);
+bool gas_work_resume(gas_job_t *job, bool parked, uint64_t deadline);
+
+/* Close and open the gate (gate.h) for the calling thread, whether it runs an item or not. */
+bool gas_work_hold(gas_job_t *job, uint64_t deadline);
+void gas_work_release(gas_job_t *job);
+
+/* True if the calling thread has closed the gate. */
+bool gas_work_is_holding(gas_job_t *job);
+
+/* How many items are queued, and for how long the oldest of any queue has been there. */
+size_t gas_work_queued(gas_job_t *job, uint64_t *age);
 
 /* An address that names the calling thread. */
 void *gas_work_token(void);
 
-/* Take the oldest item without running it, to tear down; NULL when there is none. */
+/* Take the oldest item without running it, to tear down, also from the homes; NULL when there is
+ * none. */
 gas_work_t *gas_work_take(gas_job_t *job);
 
-/* When draining is nested more deeply than this, only items run that are deeper than the one that
- * waits: it cannot need another one, and those have to run, or two ranks could wait for each other.
- * So the nesting is bounded by this and the depth of the deepest item. */
+/*
+ * When draining is nested more deeply than DEPTH_MAX, only items run that are deeper than the one
+ * that waits: those have to, or two ranks could wait for each other. That is not always enough. A
+ * shallow item on top of a deep one holds that one up, and may itself wait for a shallow item of
+ * another rank. So if nothing has been taken for a while, any item runs, the deepest first, up to a
+ * nesting of NESTING_MAX.
+ */
 #define GAS_WORK_DEPTH_MAX 64
+#define GAS_WORK_NESTING_MAX 128
+
+/* ---- internal: for home.c ---- */
+
+/* Appends an item. Under the queue's lock. */
+void gas_workq_append_locked(gas_workq_t *queue, gas_work_t *work);
+
+/* Takes the oldest item deeper than `floor`, or just the oldest if `floor` is negative. */
+gas_work_t *gas_workq_take(gas_workq_t *queue, int64_t floor);
 
 #endif

@@ -28,9 +28,10 @@ static void *stop_one(void *arg)
     return NULL;
 }
 
-static void ignore_kick(void *arg, uint64_t age)
+static void ignore_kick(void *arg, gas_home_t *home, uint64_t age)
 {
     (void)arg;
+    (void)home;
     (void)age;
 }
 

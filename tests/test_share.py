@@ -1,0 +1,194 @@
+"""What requests may cost their owner: a share of its time if there are many, else nothing."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import resource
+import time
+from collections import deque
+from typing import Any
+
+import pytest
+from conftest import HERE, run_ranks
+
+import pygas
+from pygas import _core
+
+
+class Target:
+    def __init__(self) -> None:
+        self.calls = 0
+        self.over = False
+
+    def work(self) -> None:
+        """Take some tens of microseconds of the interpreter."""
+        sum(range(2000))
+        self.calls += 1
+
+    def touch(self) -> None:
+        self.calls += 1
+
+    def finish(self) -> None:
+        self.over = True
+
+
+def flood(target: Any, seconds: float) -> None:
+    """Keep some hundred requests in flight."""
+    flying: deque[Any] = deque()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        flying.append(pygas.async_(target).work())
+        if len(flying) > 200:
+            flying.popleft().result()
+    for future in flying:
+        future.result()
+
+
+def compute(seconds: float) -> int:
+    """Compute for so long; return how often something was done."""
+    turns = 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sum(range(100))
+        turns += 1
+    return turns
+
+
+def thread_times() -> dict[str, float]:
+    """Return the processor time of each thread of this process, in seconds."""
+    times = {}
+    for task in pathlib.Path("/proc/self/task").iterdir():
+        times[task.name] = int((task / "schedstat").read_text().split()[0]) * 1e-9
+    return times
+
+
+def flooded(thread: bool) -> None:
+    """Print which part of the time of a flooded owner is its program's own.
+
+    The rest is that of the executor, and what the main thread does beyond its own business. The
+    progress thread's, which is the price of the messages, does not count.
+    """
+    target = Target()
+    proxy: Any = pygas.share(target, thread=thread)
+    own = time.thread_time()
+    per_turn = compute(0.5)
+    cost = (time.thread_time() - own) / per_turn
+    pygas.barrier()
+    if pygas.MYTHREAD == 0:
+        time.sleep(0.3)  # let it swell
+        requests, before = target.calls, thread_times()
+        turns = compute(3)
+        spent = {name: time - before.get(name, 0) for name, time in thread_times().items()}
+        main = spent.pop(str(os.getpid()))
+        executor = sorted(spent.items())[0][1]  # the first thread that a job starts
+        part = turns * cost / (main + executor)
+        print(f"requests {target.calls - requests} own {part:.3f} {spent}")
+    else:
+        flood(proxy, 3.6)
+    pygas.barrier()
+
+
+def flooded_any() -> None:
+    flooded(thread=False)
+
+
+def flooded_main() -> None:
+    flooded(thread=True)
+
+
+def compute_nothing() -> None:
+    pygas.init()
+
+
+@pytest.mark.parametrize("thread", [False, True], ids=["any", "main"])
+@pytest.mark.parametrize("share", [10, 50, 90])
+def test_a_flood_leaves_the_owner_its_share(
+    share: int, thread: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYGAS_REQUEST_SHARE", str(share))
+    function = flooded_main if thread else flooded_any
+    result = run_ranks(4, HERE / "rankmain.py", __file__, function.__name__, timeout=50)
+    assert result.returncode == 0, result.stderr
+    words = result.stdout.split()
+    requests, own = int(words[1]), float(words[3])
+    print(result.stdout)
+    assert requests > 100
+    # A turn takes longer while others use the processor's other half, and the kernel its time.
+    assert own > (1 - share / 100) * 0.6
+
+
+def test_a_share_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("0", "101", "half"):
+        monkeypatch.setenv("PYGAS_REQUEST_SHARE", value)
+        result = run_ranks(1, HERE / "rankmain.py", __file__, "compute_nothing")
+        assert result.returncode == 1
+        assert "PYGAS_REQUEST_SHARE is " in result.stderr
+
+
+@pytest.mark.ranks(4)
+def test_a_busy_sender_wakes_its_owner_rarely() -> None:
+    """Not once for each message."""
+    target = Target()
+    proxy: Any = pygas.share(target)
+    count = 5000
+    pygas.barrier()
+    calls, rousings = _core.wakeups()
+    if pygas.MYTHREAD == 0:
+        while target.calls < 3 * count:
+            sum(range(1000))
+        more_calls, more_rousings = _core.wakeups()
+        print(f"{3 * count} requests: {more_calls - calls} calls between bytecodes,"
+              f" {more_rousings - rousings} times roused")  # fmt: skip
+        assert more_calls - calls < count
+        assert more_rousings - rousings < count
+    else:
+        futures = [pygas.async_(proxy).touch() for _ in range(count)]
+        for future in futures:
+            future.result()
+    pygas.barrier()
+
+
+def used() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+@pytest.mark.ranks(1, 2, 4)
+def test_a_rank_without_traffic_costs_nothing() -> None:
+    """Asleep; and computing, beyond what its program uses."""
+    pygas.barrier()
+    time.sleep(0.2)
+    begin, wall = used(), time.monotonic()
+    time.sleep(2)
+    idle = (used() - begin) / (time.monotonic() - wall)
+    begin, wall, own = used(), time.monotonic(), time.thread_time()
+    while time.monotonic() < wall + 1:
+        pass
+    computing = (used() - begin - (time.thread_time() - own)) / (time.monotonic() - wall)
+    print(f"pid {os.getpid()}: idle {idle:.3%}, computing {computing:.3%}")
+    assert idle < 0.01
+    assert computing < 0.01
+    pygas.barrier()
+
+
+@pytest.mark.ranks(2)
+def test_a_wait_under_a_flood_ends_soon() -> None:
+    """Requests that run in a wait stop when what it waits for is there."""
+    target = Target()
+    proxy: Any = pygas.share(target)
+    pygas.barrier()
+    if pygas.MYTHREAD == 0:
+        box: Any = pygas.share([], 1)
+        times = []
+        while not target.over:
+            begin = time.monotonic()
+            len(box)
+            times.append(time.monotonic() - begin)
+        print(f"{len(times)} calls under the flood, median {sorted(times)[len(times) // 2]:.6f} s")
+        assert len(times) > 10
+    else:
+        pygas.share([], 1)
+        flood(proxy, 1.5)
+        proxy.finish()
+    pygas.barrier()
