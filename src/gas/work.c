@@ -4,8 +4,8 @@
  * in that wait active again. A thread that closes the gate within an item stops being active, and
  * is again when it opens it.
  *
- * floor_now() is the one place that says what the calling thread may run: everything (ANY; DEEPEST:
- * the deepest first), only items deeper than something, or nothing.
+ * floor_now() is the one place that says what the calling thread may run: everything (ANY), only
+ * items deeper than something, or nothing.
  */
 #include "work.h"
 
@@ -13,11 +13,9 @@
 #include "home.h"
 #include "job.h"
 
-#define STUCK_NS 50000000u /* what has waited for so long may be what everybody waits for */
-#define LOOSE_NS 50000000u /* for so long any item is run then */
+#define STUCK_NS 20000000u /* if nothing was taken for so long, somebody may wait for any item */
 
 #define ANY (-1)
-#define DEEPEST (-2)
 #define NOTHING INT64_MAX
 
 /* The calling thread. Threads serve one job at a time; only the unit tests have several. */
@@ -26,14 +24,13 @@ static _Thread_local struct {
     unsigned running; /* depth of the innermost item */
     bool active;      /* counted by the gate */
     bool was_active;  /* before it closed the gate */
-    uint64_t loose;   /* until when it runs any item, though it has nested deeply */
 } self;
 
 void gas_workq_init(gas_workq_t *queue)
 {
     pthread_mutex_init(&queue->lock, NULL);
     queue->head = queue->tail = NULL;
-    queue->since = 0;
+    queue->since = queue->taken = 0;
     atomic_init(&queue->count, 0);
     atomic_init(&queue->drainer, NULL);
     queue->nesting = 0;
@@ -63,15 +60,17 @@ bool gas_work_is_holding(gas_job_t *job)
     return gas_gate_holder(&job->gate) == gas_work_token();
 }
 
-/* True if the calling thread, which has nested deeply, is to run any item nevertheless: none has
- * been taken for a while. */
-static bool is_stuck(gas_job_t *job)
+/* True if the queue has items, and nobody has taken one for a while. */
+static bool is_stuck(gas_workq_t *queue)
 {
-    uint64_t now = gas_clock_now(), age;
+    uint64_t since;
 
-    if (now >= self.loose && gas_work_queued(job, &age) > 0 && age > STUCK_NS)
-        self.loose = now + LOOSE_NS;
-    return now < self.loose;
+    if (atomic_load(&queue->count) == 0)
+        return false;
+    pthread_mutex_lock(&queue->lock);
+    since = queue->taken > queue->since ? queue->taken : queue->since;
+    pthread_mutex_unlock(&queue->lock);
+    return gas_clock_now() - since > STUCK_NS;
 }
 
 /* Only items deeper than this may be run by the calling thread, when its drains are nested `depth`
@@ -82,24 +81,9 @@ static int64_t floor_now(gas_job_t *job, unsigned depth)
 
     if (holder != NULL)
         return holder == gas_work_token() ? (int64_t)GAS_WORK_NOTICE - 1 : NOTHING;
-    if (depth <= GAS_WORK_DEPTH_MAX)
+    if (depth <= 1 || (depth <= GAS_WORK_NESTING_MAX && is_stuck(&job->workq)))
         return ANY;
-    return depth <= GAS_WORK_NESTING_MAX && is_stuck(job) ? DEEPEST : (int64_t)self.running;
-}
-
-/* The first of the deepest items. Under the queue's lock. */
-static gas_work_t *find_deepest_locked(gas_workq_t *queue, gas_work_t **before)
-{
-    gas_work_t *found = queue->head, *previous = NULL;
-
-    *before = NULL;
-    for (gas_work_t *work = queue->head; work != NULL; previous = work, work = work->next) {
-        if (work->depth <= found->depth)
-            continue;
-        found = work;
-        *before = previous;
-    }
-    return found;
+    return depth <= GAS_WORK_DEPTH_MAX ? (int64_t)self.running - 1 : (int64_t)self.running;
 }
 
 /* The first item deeper than `floor`, and what is before it; NULL if there is none. Under the
@@ -111,8 +95,6 @@ static gas_work_t *find_locked(gas_workq_t *queue, int64_t floor, gas_work_t **b
     *before = NULL;
     if (floor == ANY || queue->head == NULL)
         return queue->head;
-    if (floor == DEEPEST)
-        return find_deepest_locked(queue, before);
     if (queue->deepest <= floor)
         return NULL;
     for (gas_work_t *work = queue->head; work != NULL; work = work->next) {
@@ -202,6 +184,8 @@ static void unlink_locked(gas_workq_t *queue, gas_work_t *work, gas_work_t *befo
         queue->deepest = 0;
     else if (before == NULL)
         queue->since = gas_clock_now();
+    if (self.depth > 1 && queue->head != NULL)
+        queue->taken = gas_clock_now();
     atomic_fetch_sub(&queue->count, 1);
 }
 

@@ -48,6 +48,7 @@ typedef struct gas_workq {
     pthread_mutex_t lock;    /* a leaf */
     gas_work_t *head, *tail; /* guarded by lock */
     uint64_t since;          /* when the oldest item became the oldest; guarded by lock */
+    uint64_t taken;          /* when a nested drain took one and left others; guarded by lock */
     atomic_size_t count;     /* written under lock, read anywhere */
     _Atomic(void *) drainer; /* token of the thread that may drain; NULL: free */
     unsigned nesting;        /* how often that thread has the right; its own */
@@ -116,11 +117,14 @@ void *gas_work_token(void);
 gas_work_t *gas_work_take(gas_job_t *job);
 
 /*
- * When draining is nested more deeply than DEPTH_MAX, only items run that are deeper than the one
- * that waits: those have to, or two ranks could wait for each other. That is not always enough. A
- * shallow item on top of a deep one holds that one up, and may itself wait for a shallow item of
- * another rank. So if nothing has been taken for a while, any item runs, the deepest first, up to a
- * nesting of NESTING_MAX.
+ * What a wait within an item may run: items that are at least as deep as the one that waits, and
+ * deeper ones if draining is nested more than DEPTH_MAX deep. So the deepest item anywhere can
+ * always go on: what it waits for is deeper still, and nothing holds that up. Were a shallow item
+ * run on top of a deep one, it would hold that one up, and might itself wait for a rank that does
+ * the same.
+ *
+ * But an item may also wait for what a shallower one does, for a lock, say. If nothing has been
+ * taken for a while, any item is run, up to a nesting of NESTING_MAX.
  */
 #define GAS_WORK_DEPTH_MAX 64
 #define GAS_WORK_NESTING_MAX 128
