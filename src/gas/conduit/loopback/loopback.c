@@ -181,8 +181,9 @@ static void drop_backlog(loopback_t *self, int rank)
     }
 }
 
-/* The buffers of a send are the peer's to receive or decline, which it may not do any more. */
-static send_t *take_send_to(loopback_t *self, int rank)
+/* Takes a send to `rank` out of the list: the buffers are the peer's to receive or decline, which
+ * it may not do any more. If it still does, that frees the send. False if there is none. */
+static bool take_send_to(loopback_t *self, int rank, gas_done_fn *done, void **arg)
 {
     send_t *send;
 
@@ -190,20 +191,23 @@ static send_t *take_send_to(loopback_t *self, int rank)
     for (send = self->sends; send != NULL && send->destination != rank; send = send->next)
         ;
     if (send != NULL) {
+        *done = send->done;
+        *arg = send->arg;
         loopback_send_unlink_locked(send);
-        send->sender = NULL; /* the receiver's part of it goes when that does */
+        send->sender = NULL;
     }
     pthread_mutex_unlock(&self->hub->lock);
-    return send;
+    return send != NULL;
 }
 
 static void loopback_peer_failed(gas_conduit_t *conduit, int rank)
 {
     loopback_t *self = (loopback_t *)conduit;
-    send_t *send;
+    gas_done_fn done;
+    void *arg;
 
-    while ((send = take_send_to(self, rank)) != NULL)
-        send->done(send->arg, GAS_ERR_RANK_FAILED);
+    while (take_send_to(self, rank, &done, &arg))
+        done(arg, GAS_ERR_RANK_FAILED);
     drop_backlog(self, rank);
 }
 
