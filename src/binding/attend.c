@@ -32,7 +32,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 
 #define LET_IN_NS 1000000    /* the longest that the main thread stands aside */
 #define UNSERVED_NS 1000000u /* a pending call that waits longer is not going to be served soon */
@@ -292,7 +291,6 @@ static void *executor_main(void *arg)
 
 int pg_attend_start(void)
 {
-    sigset_t all, before;
     int error;
 
     atomic_store(&attend.stopping, false);
@@ -300,10 +298,7 @@ int pg_attend_start(void)
     pg_share_start();
     sem_init(&attend.wake, 0, 0);
     sem_init(&attend.attached, 0, 0);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&attend.thread, NULL, executor_main, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    error = gas_thread_start(&attend.thread, executor_main, NULL);
     if (error != 0) {
         sem_destroy(&attend.wake);
         errno = error;

@@ -16,7 +16,6 @@
 #include "compat.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 #define BUSY_PER_MILLE 20u /* of processor time: a thread that uses more is not blocked */
@@ -295,22 +294,16 @@ static void *lookout_main(void *unused)
 /* Not attached. */
 void pg_blocked_asked(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
-    sigset_t all, before;
-    pthread_attr_t detached;
     pthread_t thread;
 
     (void)arg;
     gas_msg_free(job, msg);
     if (job->config.blocked_s == 0 || atomic_exchange(&looking, true))
         return;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &detached, lookout_main, NULL) != 0)
+    if (gas_thread_start(&thread, lookout_main, NULL) == 0)
+        pthread_detach(thread);
+    else
         atomic_store(&looking, false); /* next time, perhaps */
-    pthread_attr_destroy(&detached);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void pg_blocked_after_fork(void)

@@ -11,7 +11,6 @@
 
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -57,17 +56,12 @@ static void *tell(void *arg)
 
 static bool start_teller(telling_t *telling)
 {
-    sigset_t all, before;
     pthread_t thread;
-    int error;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&thread, NULL, tell, telling);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error == 0)
-        pthread_detach(thread);
-    return error == 0;
+    if (gas_thread_start(&thread, tell, telling) != 0)
+        return false;
+    pthread_detach(thread);
+    return true;
 }
 
 static bool await_teller(telling_t *telling)

@@ -12,6 +12,7 @@
  *   gas_failure_*()    ranks that failed   failure.h
  *   gas_waiting_*()    who waits for what  waiting.h
  *   gas_pool_*()       landing memory      pool.h
+ *   gas_thread_start() threads of our own  thread.h
  *   gas_traffic_*()    what has been sent and received    traffic.h
  *   gas_segment_*(), gas_put(), gas_get(), gas_atomic()    one-sided    segment.h, atomic.h
  */
@@ -38,6 +39,7 @@
 #include "shrink.h"
 #include "status.h"
 #include "team.h"
+#include "thread.h"
 #include "traffic.h"
 #include "wait.h"
 #include "waiter.h"

@@ -35,9 +35,9 @@
 
 #include "clock.h"
 #include "job.h"
+#include "thread.h"
 
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -330,14 +330,8 @@ gas_status_t gas_progress_init(gas_job_t *job)
 gas_status_t gas_progress_start(gas_job_t *job)
 {
     gas_progress_t *progress = &job->progress;
-    sigset_t all, before;
-    int error;
+    int error = gas_thread_start(&progress->thread, progress_main, job);
 
-    /* Signals are for the program's own threads. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&progress->thread, NULL, progress_main, job);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error != 0)
         return gas_error(GAS_ERR_IO, "cannot start the progress thread: %s", strerror(error));
     return GAS_OK;

@@ -16,6 +16,7 @@
  * Locks: `asking` > `lock`, `writing`; `telling` > locks of the listener. `writing` keeps frames
  * whole.
  */
+#include "../thread.h"
 #include "boot.h"
 
 #include <errno.h>
@@ -494,18 +495,6 @@ static const gas_boot_ops_t launcher_ops = {
     .destroy = launcher_destroy,
 };
 
-static int start_reader(launcher_boot_t *self)
-{
-    sigset_t all, before;
-    int error;
-
-    sigfillset(&all); /* signals are for the program's own threads */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&self->reader, NULL, reader_main, self);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 gas_status_t gas_boot_launcher_create(int fd, int rank, int size, gas_boot_t **boot)
 {
     launcher_boot_t *self;
@@ -535,7 +524,7 @@ gas_status_t gas_boot_launcher_create(int fd, int rank, int size, gas_boot_t **b
     pthread_mutex_init(&self->lock, NULL);
     pthread_mutex_init(&self->telling, NULL);
     pthread_cond_init(&self->changed, NULL);
-    error = start_reader(self);
+    error = gas_thread_start(&self->reader, reader_main, self);
     if (error != 0) {
         free(self);
         return gas_error(GAS_ERR_IO, "cannot start a thread: %s", strerror(error));

@@ -1,0 +1,15 @@
+/*
+ * Threads of the runtime's own.
+ *
+ * Signals are for the program's threads, so these block them, but for those that a thread causes
+ * itself: a fault that is blocked ends the process without a word, past every handler.
+ */
+#ifndef GAS_THREAD_H
+#define GAS_THREAD_H
+
+#include <pthread.h>
+
+/* As pthread_create(): 0, or an error number. */
+int gas_thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg);
+
+#endif
