@@ -199,6 +199,7 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     if (status != GAS_OK)
         goto err_failure;
     job->boot->ops->listen(job->boot, &boot_events, job);
+    *out = job; /* from here on handlers run */
     status = open_conduit(job, params);
     if (status != GAS_OK)
         goto err_progress;
@@ -208,7 +209,6 @@ gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
     gas_job_lock(job);
     gas_failure_handle(job); /* of ranks that failed before all had come this far */
     gas_job_unlock(job);
-    *out = job;
     return GAS_OK;
 
 err_conduit:
@@ -217,6 +217,7 @@ err_conduit:
     gas_colls_fini(job);
     job->conduit->ops->destroy(job->conduit);
 err_progress:
+    *out = NULL;
     job->boot->ops->listen(job->boot, NULL, NULL);
     gas_progress_fini(job);
 err_failure:

@@ -128,7 +128,8 @@ struct gas_job {
 };
 
 /*
- * Start this rank's part of the job. Collective: blocks until every rank is in here. On an error
+ * Start this rank's part of the job. Collective: blocks until every rank is in here. *job is set
+ * before the first handler runs, which can be before this returns. On an error it is NULL, and
  * nothing is left but the reason in gas_error_text().
  */
 gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **job);
