@@ -124,7 +124,7 @@ bool gas_home_push(gas_job_t *job, gas_home_t *home, gas_work_t *work)
 
 gas_work_t *gas_home_take(gas_home_t *home)
 {
-    return gas_workq_take(&home->queue, -1);
+    return gas_workq_take(&home->queue);
 }
 
 /* True if its thread has to be reached by a kick. *waiter: with what it sleeps, or NULL. Under

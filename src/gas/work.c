@@ -4,8 +4,11 @@
  * in that wait active again. A thread that closes the gate within an item stops being active, and
  * is again when it opens it.
  *
- * floor_now() is the one place that says what the calling thread may run: everything (ANY), only
- * items deeper than something, or nothing.
+ * depths_now() is the one place that says what the calling thread may run of a queue. A callback
+ * (GAS_WORK_CALLBACK) belongs to the item within which it runs: what it waits for is as deep as
+ * what that one would wait for. So it may run in any wait, and does not change `running`; but when
+ * draining is nested deeply a callback that waits runs no further ones, or there would be no end to
+ * them.
  */
 #include "work.h"
 
@@ -15,13 +18,18 @@
 
 #define STUCK_NS 20000000u /* if nothing was taken for so long, somebody may wait for any item */
 
-#define ANY (-1)
-#define NOTHING INT64_MAX
+/* Depths from one to another. */
+typedef struct depths {
+    unsigned least, most;
+} depths_t;
+
+static const depths_t any = {0, UINT_MAX}, nothing = {1, 0};
 
 /* The calling thread. Threads serve one job at a time; only the unit tests have several. */
 static _Thread_local struct {
     unsigned depth;   /* nesting of drains */
-    unsigned running; /* depth of the innermost item */
+    unsigned running; /* depth of the innermost item that is no callback */
+    bool callback;    /* the innermost item is one */
     bool active;      /* counted by the gate */
     bool was_active;  /* before it closed the gate */
 } self;
@@ -73,32 +81,36 @@ static bool is_stuck(gas_workq_t *queue)
     return gas_clock_now() - since > STUCK_NS;
 }
 
-/* Only items deeper than this may be run by the calling thread, when its drains are nested `depth`
- * deep. */
-static int64_t floor_now(gas_job_t *job, unsigned depth)
+/* What the calling thread may run of a queue, when its drains are nested `nesting` deep. */
+static depths_t depths_now(gas_job_t *job, gas_workq_t *queue, unsigned nesting)
 {
     void *holder = gas_gate_holder(&job->gate);
 
     if (holder != NULL)
-        return holder == gas_work_token() ? (int64_t)GAS_WORK_NOTICE - 1 : NOTHING;
-    if (depth <= 1 || (depth <= GAS_WORK_NESTING_MAX && is_stuck(&job->workq)))
-        return ANY;
-    return depth <= GAS_WORK_DEPTH_MAX ? (int64_t)self.running - 1 : (int64_t)self.running;
+        return holder == gas_work_token() ? (depths_t){GAS_WORK_NOTICE, GAS_WORK_NOTICE} : nothing;
+    if (nesting <= 1 || (nesting <= GAS_WORK_NESTING_MAX && is_stuck(queue)))
+        return any;
+    if (nesting <= GAS_WORK_DEPTH_MAX)
+        return (depths_t){self.running, UINT_MAX};
+    return (depths_t){self.running + 1, self.callback ? GAS_WORK_CALLBACK - 1 : UINT_MAX};
 }
 
-/* The first item deeper than `floor`, and what is before it; NULL if there is none. Under the
- * queue's lock. */
-static gas_work_t *find_locked(gas_workq_t *queue, int64_t floor, gas_work_t **before)
+static inline bool is_within(const gas_work_t *work, depths_t depths)
+{
+    return work->depth >= depths.least && work->depth <= depths.most;
+}
+
+/* The first item of such a depth, and what is before it; NULL if there is none. Under the queue's
+ * lock. */
+static gas_work_t *find_locked(gas_workq_t *queue, depths_t depths, gas_work_t **before)
 {
     unsigned deepest = 0;
 
     *before = NULL;
-    if (floor == ANY || queue->head == NULL)
-        return queue->head;
-    if (queue->deepest <= floor)
+    if (queue->head == NULL || queue->deepest < depths.least || depths.most < depths.least)
         return NULL;
     for (gas_work_t *work = queue->head; work != NULL; work = work->next) {
-        if (work->depth > floor)
+        if (is_within(work, depths))
             return work;
         if (work->depth > deepest)
             deepest = work->depth;
@@ -108,18 +120,18 @@ static gas_work_t *find_locked(gas_workq_t *queue, int64_t floor, gas_work_t **b
     return NULL;
 }
 
-/* True if the queue has an item that is deeper than `floor`. */
-static bool has_item(gas_workq_t *queue, int64_t floor)
+/* True if the queue has an item that the calling thread could run in a drain. */
+static bool has_item(gas_job_t *job, gas_workq_t *queue)
 {
     gas_work_t *before;
+    depths_t depths;
     bool found;
 
-    if (atomic_load(&queue->count) == 0 || floor == NOTHING)
+    if (atomic_load(&queue->count) == 0)
         return false;
-    if (floor < 0)
-        return true;
+    depths = depths_now(job, queue, self.depth + 1);
     pthread_mutex_lock(&queue->lock);
-    found = find_locked(queue, floor, &before) != NULL;
+    found = find_locked(queue, depths, &before) != NULL;
     pthread_mutex_unlock(&queue->lock);
     return found;
 }
@@ -135,15 +147,10 @@ static bool may_drain(gas_workq_t *queue)
 bool gas_work_is_ready(gas_job_t *job, unsigned which)
 {
     gas_home_t *home = (which & GAS_WORK_HOME) != 0 ? gas_home_mine(job) : NULL;
-    bool general = (which & GAS_WORK_GENERAL) != 0 && atomic_load(&job->workq.count) > 0 &&
-                   may_drain(&job->workq);
-    int64_t floor;
 
-    if (!general && (home == NULL || atomic_load(&home->queue.count) == 0))
-        return false;
-    floor = floor_now(job, self.depth + 1);
-    return (general && has_item(&job->workq, floor)) ||
-           (home != NULL && has_item(&home->queue, floor));
+    return ((which & GAS_WORK_GENERAL) != 0 && may_drain(&job->workq) &&
+            has_item(job, &job->workq)) ||
+           (home != NULL && has_item(job, &home->queue));
 }
 
 void gas_workq_append_locked(gas_workq_t *queue, gas_work_t *work)
@@ -189,29 +196,34 @@ static void unlink_locked(gas_workq_t *queue, gas_work_t *work, gas_work_t *befo
     atomic_fetch_sub(&queue->count, 1);
 }
 
-gas_work_t *gas_workq_take(gas_workq_t *queue, int64_t floor)
+static gas_work_t *take(gas_workq_t *queue, depths_t depths)
 {
     gas_work_t *before, *work;
 
-    if (atomic_load(&queue->count) == 0 || floor == NOTHING)
+    if (atomic_load(&queue->count) == 0)
         return NULL;
     pthread_mutex_lock(&queue->lock);
-    work = find_locked(queue, floor, &before);
+    work = find_locked(queue, depths, &before);
     if (work != NULL)
         unlink_locked(queue, work, before);
     pthread_mutex_unlock(&queue->lock);
     return work;
 }
 
+gas_work_t *gas_workq_take(gas_workq_t *queue)
+{
+    return take(queue, any);
+}
+
 gas_work_t *gas_work_take(gas_job_t *job)
 {
-    gas_work_t *work = gas_workq_take(&job->workq, ANY);
+    gas_work_t *work = gas_workq_take(&job->workq);
 
     if (work != NULL)
         return work;
     pthread_mutex_lock(&job->progress.lock);
     for (gas_home_t *home = job->progress.homes; home != NULL && work == NULL; home = home->next)
-        work = gas_workq_take(&home->queue, ANY);
+        work = gas_workq_take(&home->queue);
     pthread_mutex_unlock(&job->progress.lock);
     return work;
 }
@@ -272,9 +284,15 @@ typedef struct drain {
     bool home_next;   /* whose turn it is */
 } drain_t;
 
-static gas_work_t *take_home(drain_t *drain, int64_t floor)
+/* An item of a queue that the calling thread may run. */
+static gas_work_t *take_fit(drain_t *drain, gas_workq_t *queue)
 {
-    gas_work_t *work = drain->home != NULL ? gas_workq_take(&drain->home->queue, floor) : NULL;
+    return take(queue, depths_now(drain->job, queue, self.depth));
+}
+
+static gas_work_t *take_home(drain_t *drain)
+{
+    gas_work_t *work = drain->home != NULL ? take_fit(drain, &drain->home->queue) : NULL;
 
     if (work != NULL && drain->right) { /* it may take long */
         drain->right = false;
@@ -283,7 +301,7 @@ static gas_work_t *take_home(drain_t *drain, int64_t floor)
     return work;
 }
 
-static gas_work_t *take_general(drain_t *drain, int64_t floor)
+static gas_work_t *take_general(drain_t *drain)
 {
     gas_workq_t *queue = &drain->job->workq;
 
@@ -291,28 +309,31 @@ static gas_work_t *take_general(drain_t *drain, int64_t floor)
         return NULL;
     if (!drain->right)
         drain->right = right_take(queue);
-    return drain->right ? gas_workq_take(queue, floor) : NULL;
+    return drain->right ? take_fit(drain, queue) : NULL;
 }
 
 /* The next item, of the queue whose turn it is, else of the other. */
 static gas_work_t *take_next(drain_t *drain)
 {
-    int64_t floor = floor_now(drain->job, self.depth);
-    gas_work_t *work = drain->home_next ? take_home(drain, floor) : take_general(drain, floor);
+    gas_work_t *work = drain->home_next ? take_home(drain) : take_general(drain);
 
     drain->home_next = !drain->home_next;
     if (work == NULL)
-        work = drain->home_next ? take_home(drain, floor) : take_general(drain, floor);
+        work = drain->home_next ? take_home(drain) : take_general(drain);
     return work;
 }
 
 static void run(gas_work_t *work)
 {
-    unsigned before = self.running;
+    unsigned running = self.running;
+    bool callback = self.callback;
 
-    self.running = work->depth;
+    self.callback = work->depth >= GAS_WORK_CALLBACK;
+    if (!self.callback)
+        self.running = work->depth;
     work->run(work);
-    self.running = before;
+    self.running = running;
+    self.callback = callback;
 }
 
 /* True if the drain, which has run `ran` items, is to go on. *end: of its time; 0: not set yet. */

@@ -29,12 +29,13 @@
 typedef struct gas_job gas_job_t;
 typedef struct gas_work gas_work_t;
 
-/* The depth of work that others may wait for at any depth, also in a critical section: the news of
- * something that is over. */
+/* The depth of what may run in any wait, also in a critical section: the news of something that is
+ * over. */
 #define GAS_WORK_NOTICE UINT_MAX
 
 /* The depth of what may run in any wait, but not in a critical section: code of the program's that
- * no request asked for, such as finalizers. */
+ * no request asked for, such as finalizers. What such an item, or a notice, waits for counts as
+ * waited for by the item within which it runs. */
 #define GAS_WORK_CALLBACK (GAS_WORK_NOTICE - 1)
 
 /* Embedded in whatever is to be done; `run` owns it from then on. */
@@ -123,8 +124,9 @@ gas_work_t *gas_work_take(gas_job_t *job);
  * run on top of a deep one, it would hold that one up, and might itself wait for a rank that does
  * the same.
  *
- * But an item may also wait for what a shallower one does, for a lock, say. If nothing has been
- * taken for a while, any item is run, up to a nesting of NESTING_MAX.
+ * But an item may also wait for what a shallower one does, for a lock, say, or a callback for what
+ * another one does. If nothing has been taken from a queue for a while, any item of it is run, up
+ * to a nesting of NESTING_MAX.
  */
 #define GAS_WORK_DEPTH_MAX 64
 #define GAS_WORK_NESTING_MAX 128
@@ -134,7 +136,7 @@ gas_work_t *gas_work_take(gas_job_t *job);
 /* Appends an item. Under the queue's lock. */
 void gas_workq_append_locked(gas_workq_t *queue, gas_work_t *work);
 
-/* Takes the oldest item deeper than `floor`, or just the oldest if `floor` is negative. */
-gas_work_t *gas_workq_take(gas_workq_t *queue, int64_t floor);
+/* Takes the oldest item; NULL when there is none. */
+gas_work_t *gas_workq_take(gas_workq_t *queue);
 
 #endif

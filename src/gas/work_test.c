@@ -156,6 +156,59 @@ static void test_nesting_of_deeper_items(void)
     CHECK(deepest == GAS_WORK_DEPTH_MAX + 3);
 }
 
+/* Callbacks that wait nest no more deeply than requests do. */
+static void test_nesting_of_callbacks(void)
+{
+    gas_work_t items[200];
+
+    nested_runs = deepest = 0;
+    for (int i = 0; i < 200; i++) {
+        items[i] = (gas_work_t){.run = nest, .depth = GAS_WORK_CALLBACK};
+        gas_work_push(job, &items[i]);
+    }
+    while (gas_work_is_ready(job, GAS_WORK_ALL))
+        gas_work_drain(job, SIZE_MAX, GAS_FOREVER);
+    CHECK(nested_runs == 200);
+    CHECK(deepest == GAS_WORK_DEPTH_MAX);
+}
+
+static void count_run(gas_work_t *work)
+{
+    (void)work;
+    ran++;
+}
+
+/* A callback within an item of depth 5: what it waits for is at least that deep. */
+static void wait_in_callback(gas_work_t *work)
+{
+    gas_work_t shallow = {.run = count_run, .depth = 4}, deep = {.run = count_run, .depth = 6};
+
+    (void)work;
+    ran = 0;
+    gas_work_push(job, &shallow);
+    CHECK(!gas_work_is_ready(job, GAS_WORK_ALL));
+    gas_work_push(job, &deep);
+    CHECK(gas_work_drain(job, SIZE_MAX, GAS_FOREVER) == 1 && ran == 1);
+    CHECK(gas_work_take(job) == &shallow);
+}
+
+static void wait_for_callback(gas_work_t *work)
+{
+    gas_work_t callback = {.run = wait_in_callback, .depth = GAS_WORK_CALLBACK};
+
+    (void)work;
+    gas_work_push(job, &callback);
+    CHECK(gas_work_drain(job, 1, GAS_FOREVER) == 1);
+}
+
+static void test_depth_of_callbacks(void)
+{
+    gas_work_t item = {.run = wait_for_callback, .depth = 5};
+
+    gas_work_push(job, &item);
+    CHECK(gas_work_drain(job, 1, GAS_FOREVER) == 1);
+}
+
 static atomic_int inside, total, overlaps;
 
 static void alone(gas_work_t *work)
@@ -206,6 +259,8 @@ int main(void)
     RUN(test_kicks);
     RUN(test_nesting);
     RUN(test_nesting_of_deeper_items);
+    RUN(test_nesting_of_callbacks);
+    RUN(test_depth_of_callbacks);
     RUN(test_one_drainer);
     world_stop(&world);
     return 0;
