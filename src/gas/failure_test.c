@@ -11,7 +11,7 @@
 
 enum { NOTE = GAS_HANDLER_USER };
 
-static gas_msg_t *kept;
+static _Atomic(gas_msg_t *) kept;
 static atomic_int arrived, told;
 
 static void keep(gas_job_t *job, gas_msg_t *msg, void *arg)
