@@ -6,9 +6,10 @@ its object, and what those do to an `asyncio.Event` or a queue of asyncio reache
 the program has to run a loop, and none that runs one of its own is in the way.
 
 What an event loop does is split: callbacks that are ready are pushed into the queue of work, and
-are run from there by whoever drains it. A service thread, started with the loop, sleeps until a
-timer is due or a file is ready, and pushes what that makes ready. While those callbacks have not
-run it does not look again, for a file stays ready until then.
+are run from there by whoever drains it; for coroutines of an object that belongs to a thread
+(``thread=True``) there is a loop of its own, whose callbacks that thread runs. A service thread,
+started with the loop, sleeps until a timer is due or a file is ready, and pushes what that makes
+ready. While those callbacks have not run it does not look again, for a file stays ready until then.
 
 The queue may be drained inside a callback that waits for another rank. Then the callbacks of other
 tasks run within the step of a task, which asyncio has to be told (`_entered`).
@@ -22,6 +23,7 @@ import functools
 import heapq
 import itertools
 import threading
+import weakref
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -33,11 +35,19 @@ __all__ = ["RequestLoop", "forget", "get"]
 # Cancelled timers are dropped when they are due; earlier if they become many.
 _CANCELLED_MAX = 100
 
+# How often to look whether the thread that is to call us back has ended.
+_LOOK_S = 1.0
+
 
 class RequestLoop(asyncio.SelectorEventLoop):
-    """The event loop of the ``async def`` methods of this rank. See the module."""
+    """The event loop of the ``async def`` methods of this rank. See the module.
 
-    def __init__(self) -> None:
+    `home` says on which thread; None: on any that runs requests.
+    """
+
+    def __init__(self, home: object = None) -> None:
+        self._home = home
+        self._forsaken = False
         # Before the rest, which registers a reader.
         self._timer_lock = threading.Lock()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
@@ -63,7 +73,7 @@ class RequestLoop(asyncio.SelectorEventLoop):
 
     def _add_callback(self, handle: asyncio.Handle) -> None:
         if not handle.cancelled():
-            _core.push(functools.partial(self._run_handle, handle))
+            _core.push(functools.partial(self._run_handle, handle), self._home)
 
     def _run_handle(self, handle: asyncio.Handle) -> None:
         if handle.cancelled():
@@ -125,6 +135,8 @@ class RequestLoop(asyncio.SelectorEventLoop):
         selector, own = self._selector, self._ssock  # type: ignore[attr-defined]
         while True:
             events = selector.select(self._left())
+            if self._forsaken:
+                return
             if any(key.fileobj == own.fileno() for key, _ in events):
                 self._read_from_self()  # type: ignore[attr-defined]
                 events = [event for event in events if event[0].fileobj != own.fileno()]
@@ -133,10 +145,11 @@ class RequestLoop(asyncio.SelectorEventLoop):
                 continue
             done = threading.Event()
             try:
-                _core.push(functools.partial(self._make_ready, events, due, done))
+                _core.push(functools.partial(self._make_ready, events, due, done), self._home)
             except RuntimeError:
-                return  # the job is over
-            done.wait()
+                return  # the job is over, or its thread
+            while not done.wait(_LOOK_S) and not self._forsaken:
+                pass
 
     def _make_ready(
         self, events: list[Any], due: list[asyncio.TimerHandle], done: threading.Event
@@ -146,7 +159,12 @@ class RequestLoop(asyncio.SelectorEventLoop):
             for timer in due:
                 self._add_callback(timer)
         finally:
-            _core.push(done.set)
+            _core.push(done.set, self._home)
+
+    def forsake(self) -> None:
+        """End the service thread: the loop's own thread has ended, and nothing goes on."""
+        self._forsaken = True
+        self._write_to_self()  # type: ignore[attr-defined]
 
     # ---- what a loop that is not run by anybody does not do ----
 
@@ -162,13 +180,39 @@ class RequestLoop(asyncio.SelectorEventLoop):
         pass
 
 
+class _Anchor:
+    """What a thread that objects belong to has of its loop; goes with it."""
+
+    def __init__(self, loop: RequestLoop) -> None:
+        self.loop = loop
+
+    def __del__(self) -> None:
+        self.loop.forsake()
+
+
+class _Own(threading.local):
+    anchor: _Anchor | None = None
+
+
 _lock = threading.Lock()
 _loop: RequestLoop | None = None
+_own = _Own()
+_owned: weakref.WeakSet[RequestLoop] = weakref.WeakSet()
 
 
 def get() -> RequestLoop:
-    """Return the request loop of this rank; the first call makes it."""
+    """Return the loop for a coroutine that a request has started; the first call makes it.
+
+    It is that of the rank, or that of the calling thread if the request is on an object that
+    belongs to it.
+    """
     global _loop
+    home = _core.home_of_request()
+    if home is not None:
+        if _own.anchor is None:
+            _own.anchor = _Anchor(RequestLoop(home))
+            _owned.add(_own.anchor.loop)
+        return _own.anchor.loop
     if _loop is None:
         with _lock:
             if _loop is None:
@@ -178,6 +222,7 @@ def get() -> RequestLoop:
 
 def forget() -> None:
     """At the end of the job: no task goes on, and nobody is to complain of it."""
-    if _loop is not None:
-        for task in asyncio.all_tasks(_loop):
+    loops = [*_owned, *([_loop] if _loop is not None else [])]
+    for loop in loops:
+        for task in asyncio.all_tasks(loop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]

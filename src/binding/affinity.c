@@ -36,6 +36,33 @@ gas_home_t *pg_home_of_results(void)
     return of_results;
 }
 
+static const char reference_name[] = "pygas home reference";
+
+static void reference_drop(PyObject *capsule)
+{
+    gas_home_unref(PyCapsule_GetPointer(capsule, reference_name));
+}
+
+PyObject *pg_home_of_request(PyObject *module, PyObject *unused)
+{
+    PyObject *capsule;
+
+    (void)module;
+    (void)unused;
+    if (of_results == NULL)
+        Py_RETURN_NONE;
+    capsule = PyCapsule_New(of_results, reference_name, reference_drop);
+    if (capsule != NULL)
+        gas_home_ref(of_results);
+    return capsule;
+}
+
+int pg_home_parse(PyObject *object, gas_home_t **home)
+{
+    *home = object != Py_None ? PyCapsule_GetPointer(object, reference_name) : NULL;
+    return *home != NULL || object == Py_None ? 0 : -1;
+}
+
 /* The thread ends. */
 static void thread_ended(PyObject *capsule)
 {

@@ -36,4 +36,11 @@ bool pg_home_is_closing(void);
 gas_home_t *pg_home_set_of_results(gas_home_t *home);
 gas_home_t *pg_home_of_results(void);
 
+/* home_of_request(): the home of the object on which the calling thread runs a request, for push();
+ * None if it has none. */
+PyObject *pg_home_of_request(PyObject *module, PyObject *unused);
+
+/* *home, borrowed, of what pg_home_of_request() has returned. 0, or -1 with an exception. */
+int pg_home_parse(PyObject *object, gas_home_t **home);
+
 #endif

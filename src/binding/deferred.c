@@ -11,11 +11,16 @@
  * that was told of a cancelling. `cancel` has a reference of its own to the pg_deferred_t; it finds
  * the Future by a weak reference, as that may go away at any time.
  *
+ * A reply to a request on an object of a home (affinity.h) may be sent by any thread, but the
+ * object is let go of on its own, and what cannot be copied of the result belongs there, too. The
+ * callbacks of a coroutine that such a request has started are pushed there (pygas/_loop.py).
+ *
  * At the end of the job replies that are still owed are forgotten: their callers are told by their
  * own rank that the job is over.
  */
 #include "deferred.h"
 
+#include "affinity.h"
 #include "blocked.h"
 #include "cancel.h"
 #include "compat.h"
@@ -34,6 +39,7 @@ struct pg_deferred {
     pg_request_head_t head; /* constant, as are the next three */
     int source;             /* whose request it is */
     PyObject *object;       /* on which it was, or NULL */
+    gas_home_t *home;       /* where that belongs, a reference; or NULL */
     PyObject *future;       /* a weak reference */
     pg_cancellable_t cancellable;
     gas_work_t cancel; /* asks the Future to be cancelled */
@@ -44,7 +50,9 @@ static void unref(pg_deferred_t *deferred)
 {
     if (atomic_fetch_sub(&deferred->references, 1) > 1)
         return;
-    Py_XDECREF(deferred->object);
+    if (deferred->object != NULL)
+        pg_home_drop(deferred->home, deferred->object);
+    gas_home_unref(deferred->home);
     Py_XDECREF(deferred->future);
     PyMem_Free(deferred);
 }
@@ -114,6 +122,7 @@ static pg_deferred_t *create(int source, const pg_request_head_t *head, PyObject
     deferred->head = *head;
     deferred->source = source;
     deferred->object = Py_XNewRef(object);
+    deferred->home = gas_home_ref(pg_home_of_results());
     deferred->cancel = (gas_work_t){.run = cancel_run, .depth = GAS_WORK_NOTICE};
     deferred->broken = (gas_work_t){.run = broken_run, .depth = GAS_WORK_NOTICE};
     deferred->cancellable.asked = cancel_asked;
@@ -147,13 +156,16 @@ static void reply(int source, const pg_request_head_t *head, PyObject *object, p
 void pg_deferred_settled(pg_deferred_t *list, pg_future_t *future)
 {
     PyObject *pending = list != NULL ? PyErr_GetRaisedException() : NULL;
+    gas_home_t *outer;
 
     while (list != NULL) {
         pg_deferred_t *deferred = list;
 
         list = deferred->next;
         pg_cancellable_start(&deferred->cancellable); /* it cannot be cancelled any more */
+        outer = pg_home_set_of_results(deferred->home);
         reply(deferred->source, &deferred->head, deferred->object, future);
+        pg_home_set_of_results(outer);
         unref(deferred);
     }
     if (pending != NULL)
@@ -369,7 +381,7 @@ static void pushed_run(gas_work_t *work)
 
     pg_running_begin(&running, NULL, pg.rank);
     running.object = pushed->callable;
-    if (atomic_load(&pg.phase) == PG_RUNNING) {
+    if (atomic_load(&pg.phase) == PG_RUNNING && !pg_home_is_closing()) {
         PyObject *result = PyObject_CallNoArgs(pushed->callable);
 
         if (result == NULL)
@@ -383,19 +395,33 @@ static void pushed_run(gas_work_t *work)
         PyErr_SetRaisedException(pending);
 }
 
-PyObject *pg_push(PyObject *module, PyObject *callable)
+PyObject *pg_push(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
+    gas_home_t *home = NULL;
     pushed_t *pushed;
+    bool queued = true;
 
     (void)module;
-    if (pg_enter() < 0)
+    if (count < 1 || count > 2)
+        return PyErr_Format(PyExc_TypeError, "push() takes a callable and a home");
+    if ((count == 2 && pg_home_parse(args[1], &home) < 0) || pg_enter() < 0)
         return NULL;
     pushed = PyMem_Calloc(1, sizeof(*pushed));
     if (pushed != NULL) {
         pushed->work = (gas_work_t){.run = pushed_run, .depth = GAS_WORK_CALLBACK};
-        pushed->callable = Py_NewRef(callable);
-        gas_work_push(pg.job, &pushed->work);
+        pushed->callable = Py_NewRef(args[0]);
+        if (home == NULL)
+            gas_work_push(pg.job, &pushed->work);
+        else
+            queued = gas_home_push(pg.job, home, &pushed->work);
     }
     pg_leave();
-    return pushed != NULL ? Py_NewRef(Py_None) : PyErr_NoMemory();
+    if (pushed == NULL)
+        return PyErr_NoMemory();
+    if (queued)
+        Py_RETURN_NONE;
+    Py_DECREF(pushed->callable);
+    PyMem_Free(pushed);
+    PyErr_SetString(PyExc_RuntimeError, "the thread that this is to run on has ended");
+    return NULL;
 }

@@ -46,8 +46,9 @@ int pg_deferred_traverse(pg_deferred_t *list, visitproc visit, void *arg);
  * Steals `result`; NULL is allowed. NULL with an exception. */
 PyObject *pg_deferred_wait(PyObject *result);
 
-/* push(callable): calls it from the queue of work, among the requests. */
-PyObject *pg_push(PyObject *module, PyObject *callable);
+/* push(callable, home=None): calls it from the queue of work, among the requests; from that of a
+ * home, as pg_home_of_request() gives it. RuntimeError if its thread has ended. */
+PyObject *pg_push(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 /* The function behind a @pygas.deferred one. Borrowed. */
 PyObject *pg_deferred_function(PyObject *decorated);

@@ -16,7 +16,6 @@
 #include "settle.h"
 #include "wait.h"
 
-#include <limits.h>
 #include <stddef.h>
 
 typedef struct message_head {
@@ -68,7 +67,7 @@ static void flight_land(flight_t *flight)
         break;
     case FLIGHT_CALLS:
         flight->work.run = flight_run;
-        flight->work.depth = UINT_MAX; /* others may wait for it at any depth */
+        flight->work.depth = GAS_WORK_NOTICE; /* others may wait for it at any depth */
         gas_work_push(pg.job, &flight->work);
         break;
     default:
@@ -354,7 +353,7 @@ static void expected_ready(gas_coll_recv_t *recv)
     expected_t *expected = (expected_t *)recv;
 
     expected->work.run = expected_run;
-    expected->work.depth = UINT_MAX; /* others may wait for it at any depth */
+    expected->work.depth = GAS_WORK_NOTICE; /* others may wait for it at any depth */
     gas_work_push(pg.job, &expected->work);
 }
 

@@ -1,4 +1,5 @@
 /* The extension module pygas._core: its functions, its types, its set-up. */
+#include "affinity.h"
 #include "attend.h"
 #include "codec.h"
 #include "deferred.h"
@@ -170,8 +171,12 @@ static PyMethodDef methods[] = {
     {"caller", pg_caller, METH_NOARGS,
      DOC("caller($module, /)", "(rank, thread number): for whom this thread is running a request, "
                                "else itself.")},
-    {"push", pg_push, METH_O,
-     DOC("push($module, callable, /)", "Call it from the queue of work, among the requests.")},
+    {"push", (PyCFunction)(void (*)(void))pg_push, METH_FASTCALL,
+     DOC("push($module, callable, home=None, /)",
+         "Have it called from the queue of work, among the requests; on the thread of `home`.")},
+    {"home_of_request", pg_home_of_request, METH_NOARGS,
+     DOC("home_of_request($module, /)",
+         "The home of the object on which this thread runs a request, for push(); or None.")},
     {"returnable", pg_returnable, METH_VARARGS,
      DOC("returnable($module, future, giver, /)",
          "If nobody takes the value of the Future, have giver._pygas_take_back(value, holder)\n"

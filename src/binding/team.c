@@ -276,7 +276,7 @@ static void operation_over(void *arg)
         return;
     }
     operation->work.run = operation_done;
-    operation->work.depth = UINT_MAX; /* others may wait for it at any depth */
+    operation->work.depth = GAS_WORK_NOTICE; /* others may wait for it at any depth */
     gas_work_push(pg.job, &operation->work);
 }
 
