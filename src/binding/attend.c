@@ -271,6 +271,7 @@ static void *executor_main(void *arg)
 
     (void)arg;
     pg_home_set_executor();
+    gas_thread_hasten();
     while (!atomic_load(&attend.stopping)) {
         if (sem_wait(&attend.wake) != 0 && errno == EINTR)
             continue;

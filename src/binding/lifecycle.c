@@ -217,12 +217,14 @@ static void clear_queues(void)
 
 PyObject *pg_finish(PyObject *module, PyObject *proper)
 {
+    bool is_proper = PyObject_IsTrue(proper);
     int running = PG_RUNNING;
 
     (void)module;
+    atomic_store(&pg.ending, is_proper);
     if (!atomic_compare_exchange_strong(&pg.phase, &running, PG_ENDED))
         Py_RETURN_NONE;
-    if (PyObject_IsTrue(proper)) {
+    if (is_proper) {
         gas_job_bye(pg.job);
         pg_attend_stop(GAS_FOREVER);
     } else {

@@ -324,9 +324,11 @@ static void answer(gas_job_t *job, const request_t *request, pg_outcome_t outcom
     gas_am_send(job, request->msg->source, &am, NULL, NULL);
 }
 
+/* This rank has come to its end. If that was a failure, others will hear of it as one. */
 static void refuse_ended(gas_job_t *job, const request_t *request)
 {
-    answer(job, request, PG_OUTCOME_ENDED, "");
+    if (atomic_load(&pg.ending))
+        answer(job, request, PG_OUTCOME_ENDED, "");
 }
 
 /* The thread that the object belongs to has ended. A description as describe_briefly() makes it. */

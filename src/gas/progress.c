@@ -189,7 +189,8 @@ void gas_progress_notify(gas_job_t *job)
         return;
     pthread_mutex_lock(&progress->lock);
     for (waiter = progress->waiters; waiter != NULL; waiter = waiter->next)
-        if ((waiter->flags & GAS_WAIT_WORK) != 0 && (wanted == NULL || waiter->token == wanted))
+        if (wanted == NULL ? waiter->drains
+                           : (waiter->flags & GAS_WAIT_WORK) != 0 && waiter->token == wanted)
             break;
     pthread_mutex_unlock(&progress->lock);
     if (waiter != NULL) {
@@ -300,6 +301,7 @@ static void *progress_main(void *arg)
     uint64_t seen = 0;
     unsigned busy = 0;
 
+    gas_thread_hasten();
     while (!atomic_load(&progress->stopping)) {
         for (unsigned i = 0; i < POLLS_MAX && gas_progress_poll(job) > 0; i++)
             ;

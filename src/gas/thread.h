@@ -12,4 +12,8 @@
 /* As pthread_create(): 0, or an error number. */
 int gas_thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg);
 
+/* The calling thread, which runs rarely and briefly, is to run at once when it is woken, also where
+ * the program keeps all processors busy. It gets no larger share of them. */
+void gas_thread_hasten(void);
+
 #endif

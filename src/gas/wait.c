@@ -31,6 +31,10 @@
 #define CROWDED_MIN_NS 50000000u /* then there are none for so long; doubles */
 #define CROWDED_MAX_NS 2000000000u
 
+/* Internal flag: a wait within an item of work, which may run only some of what comes. Nobody
+ * relies on it to run the rest, unless it has the right to drain; then it is sought by name. */
+#define NESTED 0x100u
+
 /* The queues that a wait with these flags looks at. */
 static unsigned queues_of(unsigned flags)
 {
@@ -59,6 +63,7 @@ static gas_waiter_t *waiter_enter(gas_job_t *job, unsigned flags)
     }
     pthread_mutex_lock(&progress->lock);
     waiter->flags = flags;
+    waiter->drains = (flags & (GAS_WAIT_WORK | NESTED)) == GAS_WAIT_WORK;
     waiter->token = gas_work_token();
     waiter->prev = NULL;
     waiter->next = progress->waiters;
@@ -128,7 +133,7 @@ static void stay_awake(gas_job_t *job, unsigned flags, bool awake)
 
     if (home != NULL)
         atomic_store(&home->awake, awake);
-    if ((flags & GAS_WAIT_WORK) == 0)
+    if ((flags & (GAS_WAIT_WORK | NESTED)) != GAS_WAIT_WORK)
         return;
     if (awake)
         atomic_fetch_add(&job->progress.awake_workers, 1);
@@ -282,6 +287,8 @@ gas_status_t gas_wait(gas_job_t *job, gas_event_t *event, uint64_t deadline, uns
     unsigned queues = queues_of(flags);
     gas_status_t status;
 
+    if (gas_work_is_nested())
+        flags |= NESTED;
     atomic_fetch_add_explicit(&job->progress.waits, 1, memory_order_relaxed);
     if (queues != 0)
         stay_awake(job, flags, true);

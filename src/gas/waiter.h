@@ -18,7 +18,8 @@ struct gas_waiter {
     gas_waiter_t *prev;
     int wake_fd;        /* an eventfd of its own */
     unsigned flags;     /* of its gas_wait(); guarded by progress.lock */
-    void *token;        /* of its thread; guarded by progress.lock */
+    void *token;        /* of its thread; guarded by progress.lock, as is the next */
+    bool drains;        /* it runs any work that comes */
     atomic_bool asleep; /* it sleeps, or is about to: whoever has news writes to wake_fd */
 };
 

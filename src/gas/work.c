@@ -57,6 +57,11 @@ void *gas_work_token(void)
     return &token;
 }
 
+bool gas_work_is_nested(void)
+{
+    return self.depth > 0;
+}
+
 bool gas_work_is_running(gas_job_t *job)
 {
     (void)job;

@@ -88,6 +88,9 @@ size_t gas_work_drain(gas_job_t *job, size_t most, uint64_t limit);
 /* True if there is something that the calling thread could drain now. */
 bool gas_work_is_ready(gas_job_t *job, unsigned which);
 
+/* True if the calling thread runs an item, also if that waits. */
+bool gas_work_is_nested(void);
+
 /* True if the calling thread runs an item and that does not wait (gas_work_park()). */
 bool gas_work_is_running(gas_job_t *job);
 
