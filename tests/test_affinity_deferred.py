@@ -129,7 +129,8 @@ def test_a_future_that_another_thread_settles() -> None:
     p: Any = pygas.share(target, thread=True)
     if pygas.MYTHREAD == 1:
         proxy = p.later()
-        assert pygas.owner(proxy) == 0 and proxy.step(1) == 2
+        assert pygas.owner(proxy) == 0
+        assert proxy.step(1) == 2
         del proxy
         p.finish()
     else:
