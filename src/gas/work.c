@@ -17,6 +17,7 @@
 #include "job.h"
 
 #define STUCK_NS 20000000u /* if nothing was taken for so long, somebody may wait for any item */
+#define STUCK_SHIFT_MAX 12 /* doubles with each item that was run for that reason, up to 2^12 */
 
 /* Depths from one to another. */
 typedef struct depths {
@@ -30,6 +31,7 @@ static _Thread_local struct {
     unsigned depth;   /* nesting of drains */
     unsigned running; /* depth of the innermost item that is no callback */
     bool callback;    /* the innermost item is one */
+    unsigned loose;   /* items on its stack that were run because nothing else was */
     bool active;      /* counted by the gate */
     bool was_active;  /* before it closed the gate */
 } self;
@@ -73,7 +75,9 @@ bool gas_work_is_holding(gas_job_t *job)
     return gas_gate_holder(&job->gate) == gas_work_token();
 }
 
-/* True if the queue has items, and nobody has taken one for a while. */
+/* True if the queue has items, and nobody has taken one for a while. That may be since the machine
+ * is busy with something else, and then it was wrong to take it for more, as the item may hold up a
+ * deeper one: so it is believed ever more rarely by a thread that has believed it already. */
 static bool is_stuck(gas_workq_t *queue)
 {
     uint64_t since;
@@ -83,21 +87,28 @@ static bool is_stuck(gas_workq_t *queue)
     pthread_mutex_lock(&queue->lock);
     since = queue->taken > queue->since ? queue->taken : queue->since;
     pthread_mutex_unlock(&queue->lock);
-    return gas_clock_now() - since > STUCK_NS;
+    return gas_clock_now() - since >
+           (uint64_t)STUCK_NS << (self.loose < STUCK_SHIFT_MAX ? self.loose : STUCK_SHIFT_MAX);
 }
 
-/* What the calling thread may run of a queue, when its drains are nested `nesting` deep. */
+/* What the calling thread may run in any case, when its drains are nested `nesting` deep. */
+static depths_t depths_always(unsigned nesting)
+{
+    if (nesting <= 1)
+        return any;
+    if (nesting <= GAS_WORK_DEPTH_MAX)
+        return (depths_t){self.running, UINT_MAX};
+    return (depths_t){self.running + 1, self.callback ? GAS_WORK_CALLBACK - 1 : UINT_MAX};
+}
+
+/* What it may run now of a queue. */
 static depths_t depths_now(gas_job_t *job, gas_workq_t *queue, unsigned nesting)
 {
     void *holder = gas_gate_holder(&job->gate);
 
     if (holder != NULL)
         return holder == gas_work_token() ? (depths_t){GAS_WORK_NOTICE, GAS_WORK_NOTICE} : nothing;
-    if (nesting <= 1 || (nesting <= GAS_WORK_NESTING_MAX && is_stuck(queue)))
-        return any;
-    if (nesting <= GAS_WORK_DEPTH_MAX)
-        return (depths_t){self.running, UINT_MAX};
-    return (depths_t){self.running + 1, self.callback ? GAS_WORK_CALLBACK - 1 : UINT_MAX};
+    return nesting > 1 && is_stuck(queue) ? any : depths_always(nesting);
 }
 
 static inline bool is_within(const gas_work_t *work, depths_t depths)
@@ -330,15 +341,18 @@ static gas_work_t *take_next(drain_t *drain)
 
 static void run(gas_work_t *work)
 {
-    unsigned running = self.running;
+    unsigned running = self.running, loose = self.loose;
     bool callback = self.callback;
 
+    if (!is_within(work, depths_always(self.depth)))
+        self.loose++;
     self.callback = work->depth >= GAS_WORK_CALLBACK;
     if (!self.callback)
         self.running = work->depth;
     work->run(work);
     self.running = running;
     self.callback = callback;
+    self.loose = loose;
 }
 
 /* True if the drain, which has run `ran` items, is to go on. *end: of its time; 0: not set yet. */
