@@ -7,7 +7,6 @@
 
 #include <stddef.h>
 
-
 #define LAID_ROOM 384 /* for small streams with a few references */
 
 /* A payload whose buffers are on their way. Comes back as work, since only an attached thread may

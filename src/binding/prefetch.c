@@ -19,8 +19,6 @@
 #include "call.h"
 #include "compat.h"
 
-#include <limits.h>
-
 /* Less is not worth waking a thread for. */
 #define WORTH_MIN ((uint64_t)256 << 10)
 
@@ -125,7 +123,7 @@ static void fetch_run(gas_work_t *work)
 void pg_prefetch_queue(pg_prefetch_t *prefetch)
 {
     prefetch->work.run = fetch_run;
-    prefetch->work.depth = UINT_MAX; /* whose result others may wait for at any depth */
+    prefetch->work.depth = GAS_WORK_NOTICE; /* whose result others may wait for at any depth */
     gas_work_push(pg.job, &prefetch->work);
 }
 
