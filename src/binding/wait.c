@@ -38,7 +38,7 @@ static int wait_running(gas_event_t *event, uint64_t deadline, int owner)
         gas_status_t status = gas_wait(job, event, deadline, work | GAS_WAIT_BRIEFLY);
 
         if (status == GAS_BUSY) {
-            Py_BEGIN_ALLOW_THREADS status = gas_wait(job, event, deadline, work);
+            Py_BEGIN_ALLOW_THREADS status = gas_wait(job, event, deadline, work | GAS_WAIT_MORE);
             Py_END_ALLOW_THREADS
         }
         switch (status) {

@@ -36,6 +36,7 @@ typedef struct gas_progress {
     atomic_uint awake_workers;  /* threads in gas_wait(WORK) that are polling, not sleeping */
     _Atomic(uint64_t) waits;    /* counts gas_wait() calls, to see that the program is active */
     _Atomic(uint64_t) yield_ns; /* for how long a wait yields before it sleeps; adapts */
+    atomic_uint handovers;      /* waits in a row whose answer came while others ran; see wait.c */
     _Atomic(uint64_t) crowded_until; /* until then it does not yield; see wait.c */
     _Atomic(uint64_t) crowded_ns;    /* for how long that was; adapts */
 } gas_progress_t;

@@ -8,6 +8,12 @@
  * Traffic begins the first phase anew, also from the last: a rank that serves others while it waits
  * answers the next request in time if it comes soon.
  *
+ * Spinning is for peers that run on another processor. One that shares ours can only answer when we
+ * yield, so then each microsecond of spinning is lost. It shows: yields take as long as somebody
+ * else runs in them, and the answer is there afterwards. After some waits in a row that ended so
+ * (`handovers`), waits yield at once, until one of them ends differently; one in so many spins all
+ * the same, in case the peer has moved to a processor of its own while others yield to us here.
+ *
  * Where all processors are busy with something that computes, yielding is bad: the thread queues up
  * behind that, for milliseconds, and is not woken by the answer, as a sleeping one would be at
  * once. So after a yield that took that long, waits go to sleep without yielding for a while,
@@ -26,8 +32,13 @@
 #include <stdlib.h>
 
 #define YIELD_MIN_NS 20000u
-#define SPINS_PER_CLOCK 16u      /* polls between two looks at the clock */
-#define CROWDED_NS 500000u       /* a yield that takes longer has cost us our turn */
+#define SPINS_PER_CLOCK 16u /* polls between two looks at the clock */
+#define HANDOVER_NS 1000u   /* a yield that takes longer let somebody else run */
+#define HANDOVERS 4u        /* waits in a row that ended so: spinning is in vain */
+#define HANDOVERS_PER_SPIN                                                                         \
+    64u                    /* waits, of which two spin all the same: a brief one and its rest      \
+                              count as two */
+#define CROWDED_NS 500000u /* a yield that takes longer has cost us our turn */
 #define CROWDED_MIN_NS 50000000u /* then there are none for so long; doubles */
 #define CROWDED_MAX_NS 2000000000u
 
@@ -158,18 +169,47 @@ static void note_crowded(gas_progress_t *progress, uint64_t now)
     atomic_store_explicit(&progress->crowded_until, now + length, memory_order_relaxed);
 }
 
+/* For how long to spin: not at all after a brief wait that did, or if that has turned out to be in
+ * vain. */
+static uint64_t spin_of(gas_job_t *job, unsigned flags)
+{
+    gas_progress_t *progress = &job->progress;
+
+    if ((flags & GAS_WAIT_MORE) != 0)
+        return 0;
+    if (atomic_load_explicit(&progress->handovers, memory_order_relaxed) >= HANDOVERS &&
+        atomic_load_explicit(&progress->waits, memory_order_relaxed) % HANDOVERS_PER_SPIN > 1)
+        return 0;
+    return job->config.spin_us * 1000u;
+}
+
+/* A wait has ended: `polls` were not enough, then a yield of `yielded` nanoseconds, if not 0. */
+static void note_handover(gas_progress_t *progress, unsigned polls, uint64_t yielded)
+{
+    unsigned handovers = atomic_load_explicit(&progress->handovers, memory_order_relaxed);
+
+    if (yielded > HANDOVER_NS && yielded < CROWDED_NS) {
+        if (handovers < HANDOVERS)
+            atomic_store_explicit(&progress->handovers, handovers + 1, memory_order_relaxed);
+    } else if ((polls > 1 || yielded > 0) && handovers > 0) {
+        atomic_store_explicit(&progress->handovers, 0, memory_order_relaxed);
+    }
+}
+
 /* The first two phases: GAS_BUSY if they were not enough. */
 static gas_status_t wait_awake(gas_job_t *job, gas_event_t *event, uint64_t deadline,
                                unsigned flags)
 {
     gas_progress_t *progress = &job->progress;
-    uint64_t spin_ns = job->config.spin_us * 1000u;
+    uint64_t spin_ns = spin_of(job, flags);
     uint64_t yield_ns = atomic_load_explicit(&progress->yield_ns, memory_order_relaxed);
     uint64_t begin = 0, start = 0, spent = 0; /* start: of this quiet time */
+    uint64_t yielded = 0;                     /* how long the last yield of it took */
     gas_status_t status;
+    unsigned polls = 0;
     uint64_t now;
 
-    for (unsigned i = 1;; i++) {
+    for (;;) {
         status = look(job, event, flags);
         if (status != GAS_BUSY)
             break;
@@ -177,30 +217,37 @@ static gas_status_t wait_awake(gas_job_t *job, gas_event_t *event, uint64_t dead
             return GAS_TIMEOUT;
         if (start + spent > begin + GAS_WAIT_SIGNALS)
             return GAS_INTERRUPTED;
+        polls++;
         if (gas_progress_poll(job) > 0) {
-            start = 0;
-            spent = 0;
+            spin_ns = spin_of(job, flags & ~GAS_WAIT_MORE);
+            start = spent = yielded = 0;
         }
-        if (spent >= spin_ns) {
-            if ((flags & GAS_WAIT_BRIEFLY) != 0 || spent >= spin_ns + yield_ns ||
-                is_crowded(progress, start + spent))
-                return look(job, event, flags);
-            sched_yield();
-            now = gas_clock_now();
-            if (now > start + spent + CROWDED_NS)
-                note_crowded(progress, now);
-        } else if (i % SPINS_PER_CLOCK != 0) {
+        if (spent < spin_ns && polls % SPINS_PER_CLOCK != 0)
             continue;
-        } else {
-            now = gas_clock_now();
-        }
+        now = gas_clock_now();
         if (begin == 0)
             begin = now;
         if (start == 0)
             start = now;
+        if (spent >= spin_ns) {
+            uint64_t before = now;
+
+            status = look(job, event, flags);
+            if (status != GAS_BUSY)
+                break;
+            if ((flags & GAS_WAIT_BRIEFLY) != 0 || now - start >= spin_ns + yield_ns ||
+                is_crowded(progress, now))
+                return GAS_BUSY;
+            sched_yield();
+            now = gas_clock_now();
+            yielded = now - before;
+            if (yielded > CROWDED_NS)
+                note_crowded(progress, now);
+        }
         spent = now - start;
     }
-    if (spent >= spin_ns && !is_crowded(progress, start + spent)) {
+    note_handover(progress, polls, yielded);
+    if (yielded > 0 && !is_crowded(progress, start + spent)) {
         uint64_t most = job->config.yield_us * 1000u;
 
         yield_ns = yield_ns * 2 < most ? yield_ns * 2 : most;
@@ -269,7 +316,7 @@ static gas_status_t wait_asleep(gas_job_t *job, gas_event_t *event, uint64_t dea
 
         status = sleep_once(job, waiter, event, gas_clock_left(end), &busy, &done);
         if (status == GAS_BUSY && done > 0)
-            status = wait_awake(job, event, deadline, flags);
+            status = wait_awake(job, event, deadline, flags & ~GAS_WAIT_MORE);
         if (status == GAS_BUSY && gas_clock_left(end) == 0)
             status = end == deadline ? GAS_TIMEOUT : GAS_INTERRUPTED;
     } while (status == GAS_BUSY);
