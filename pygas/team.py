@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pygas import _job
 from pygas._job import core
-from pygas.collectives import arrays, drive, objects
+from pygas.collectives import arrays, begin, drive, objects
 from pygas.collectives.kinds import Kind
 from pygas.collectives.methods import Collectives
 from pygas.errors import CollectiveError, RankFailedError
@@ -63,7 +63,7 @@ class Team(Collectives):
 
     _handle: Any
     _notified: Any  # the barrier that this rank has entered, if any
-    _interrupted: bool  # by barrier(), whose wait an exception ended
+    _interrupted: bool  # it was by barrier(), whose wait an exception ended: Members.barrier()
     _local: Team | None
     _shrunk: Team | None  # the team that shrink() has agreed on and not returned yet
 
@@ -355,19 +355,19 @@ class Team(Collectives):
         if self._notified is not None and not self._interrupted:
             raise RuntimeError("this rank is between notify() and wait() of a barrier")
         if self._notified is None:
-            self._compare(True)
+            if begin.CHECKED:
+                self._compare(True)
+            self._members.barrier(self)
+            return
         members = self._members
         members.claim()
         try:
-            if self._notified is None:
-                self._notified = members.notify()
-            self._interrupted = True
-            try:
-                self._notified.wait()
-            except Exception:
-                if self._notified.done():
-                    self._notified = None
-                raise
+            self._notified.wait()
+        except Exception:
+            if self._notified.done():
+                self._notified = None
+            raise
+        else:
             self._notified = None
         finally:
             if self._notified is None:

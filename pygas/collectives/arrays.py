@@ -45,7 +45,12 @@ def _code(dtype: Any) -> int:
 
 @functools.lru_cache(maxsize=1024)
 def _mark(shape: tuple[int, ...], dtype: Any) -> int:
-    """Return a number by which ranks notice that their shapes differ, or dtypes without a code."""
+    """Return a number by which ranks notice that their shapes differ, or dtypes without a code.
+
+    The same as mark_of() in plain.c. The count of elements tells one-dimensional shapes apart.
+    """
+    if len(shape) == 1 and _code(dtype) != _BYTES:
+        return 0
     return zlib.crc32(f"{shape}{dtype if _code(dtype) == _BYTES else ''}".encode())
 
 
@@ -80,6 +85,11 @@ def algorithms(**names: str) -> Iterator[None]:
         yield
     finally:
         _forced.reset(token)
+
+
+def selected() -> bool:
+    """Tell whether no algorithm is asked for."""
+    return _forced.get() is None
 
 
 def _row(kind: Kind) -> int:

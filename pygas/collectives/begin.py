@@ -14,8 +14,8 @@ from pygas.collectives import arrays, drive, objects
 from pygas.collectives.kinds import Kind
 from pygas.collectives.operators import Operator, operator_of
 
-# Whether each collective operation is compared with what the other ranks call.
-_CHECKED = _check.wanted()
+#: Whether each collective operation is compared with what the other ranks call.
+CHECKED = _check.wanted()
 
 #: What a reduction takes.
 Op = Operator | Callable[[Any, Any], Any]
@@ -50,8 +50,16 @@ class Begin:
 
     def _compare(self, blocks: bool, root: int | None = None) -> None:
         """In the debug mode: do the others call the same as the function that calls this?"""
-        if _CHECKED:
+        if CHECKED:
             _check.check(self._members, root, blocks)
+
+    def _plain(
+        self, kind: Kind, value: Any, out: Any, op: int = 0, root: int = 0, ordered: bool = False
+    ) -> Any:
+        """Take the short way, for plain arrays; NotImplemented: nothing was done, take the long."""
+        if CHECKED or not arrays.selected():
+            return NotImplemented
+        return self._members.operate_plain(kind, value, out, op, root, ordered)
 
     def _root(self, root: int) -> int:
         root = operator.index(root)
@@ -73,6 +81,10 @@ class Begin:
         return (drive.run if blocks else drive.submit)(self._members, kind, root, extra, start)
 
     def _broadcast(self, blocks: bool, kind: Kind, obj: Any, root: int, out: Any) -> Any:
+        if blocks and out is not None:
+            result = self._plain(kind, obj, out, 0, root)
+            if result is not NotImplemented:
+                return result
         members = self._members
         self._compare(blocks, root)
         with _Preparing(members, kind):
@@ -100,6 +112,10 @@ class Begin:
         )
 
     def _allgather(self, blocks: bool, obj: Any, out: Any) -> Any:
+        if blocks and out is not None:
+            result = self._plain(Kind.ALLGATHER, obj, out)
+            if result is not NotImplemented:
+                return result
         members = self._members
         self._compare(blocks)
         with _Preparing(members, Kind.ALLGATHER):
@@ -156,6 +172,10 @@ class Begin:
     def _reduce(
         self, blocks: bool, kind: Kind, value: Any, op: Op, root: int, out: Any, ordered: bool
     ) -> Any:
+        if blocks and type(op) is Operator and op.code:
+            result = self._plain(kind, value, out, op.code, root, ordered)
+            if result is not NotImplemented:
+                return result
         members = self._members
         self._compare(blocks, root if kind == Kind.REDUCE else None)
         call = None

@@ -1,11 +1,13 @@
 /*
- * The barrier in two halves: notify() begins it and returns a Notified, whose wait() is the end.
+ * The barrier in two halves: notify() begins it and returns a Notified, whose wait() is the end;
+ * and both in one.
  *
  * Design notes. The runtime tells when it is over at a time when the Python object may be gone, and
  * the object may outlast it; so what both need is memory of its own, with two references.
  */
 #include "team.h"
 
+#include "compat.h"
 #include "settle.h"
 #include "wait.h"
 
@@ -84,16 +86,14 @@ PyObject *pg_members_notify(PyObject *self, PyObject *unused)
     return notified;
 }
 
-static PyObject *Notified_wait(PyObject *self, PyObject *unused)
+/* Between pg_enter() and pg_leave(). */
+static PyObject *wait_for(PyObject *self)
 {
     phase_t *phase = ((notified_t *)self)->phase;
     PyObject *result = NULL;
     gas_waiting_t waiting;
     int outcome;
 
-    (void)unused;
-    if (pg_enter() < 0)
-        return NULL;
     gas_waiting_begin(&waiting, "the barrier", -1);
     outcome = pg_wait(&phase->event, GAS_FOREVER);
     gas_waiting_end(pg.job, &waiting);
@@ -103,6 +103,59 @@ static PyObject *Notified_wait(PyObject *self, PyObject *unused)
         else
             pg_raise_failed(((notified_t *)self)->members, gas_coll_status(phase->coll),
                             gas_coll_text(phase->coll));
+    }
+    return result;
+}
+
+static PyObject *Notified_wait(PyObject *self, PyObject *unused)
+{
+    PyObject *result;
+
+    (void)unused;
+    if (pg_enter() < 0)
+        return NULL;
+    result = wait_for(self);
+    pg_leave();
+    return result;
+}
+
+/* An exception has ended the wait: the team's next barrier() goes on with it, unless the barrier
+ * itself has failed. */
+static void keep_for_later(PyObject *team, PyObject *notified)
+{
+    PyObject *exception = PyErr_GetRaisedException();
+    bool failed = gas_event_is_set(&((notified_t *)notified)->phase->event) &&
+                  PyErr_GivenExceptionMatches(exception, PyExc_Exception);
+
+    if (!failed && (PyObject_SetAttrString(team, "_notified", notified) < 0 ||
+                    PyObject_SetAttrString(team, "_interrupted", Py_True) < 0))
+        PyErr_WriteUnraisable(team);
+    PyErr_SetRaisedException(exception);
+}
+
+/* Claimed. */
+static PyObject *meet(PyObject *self, gas_team_t *members, PyObject *team)
+{
+    PyObject *notified = notify(self, members);
+    PyObject *result = notified != NULL ? wait_for(notified) : NULL;
+
+    if (notified != NULL && result == NULL)
+        keep_for_later(team, notified);
+    Py_XDECREF(notified);
+    return result;
+}
+
+PyObject *pg_members_barrier(PyObject *self, PyObject *team)
+{
+    PyObject *result = NULL;
+    gas_team_t *members;
+
+    if (pg_enter() < 0)
+        return NULL;
+    members = pg_members_team(self);
+    if (members != NULL && pg_members_claim(self) == 0) {
+        result = meet(self, members, team);
+        pg_members_release(self);
     }
     pg_leave();
     return result;

@@ -4,34 +4,16 @@
  * be the same on all members: two threads, or a thread and a request that runs while it waits,
  * would mix it up. Operations that do not block are numbered in the order in which they are
  * started.
- *
- * The arrays of an operation are pinned (Py_buffer) until it is over. One that blocks is over when
- * its call returns, also if that raises: it is failed for all members then. One that does not block
- * comes back as work, since only an attached thread may let go of the arrays and call `done`.
  */
 #include "team.h"
 
 #include "compat.h"
 #include "exchange.h"
-#include "failure.h"
-#include "settle.h"
-#include "wait.h"
+#include "operate.h"
 
 #include <limits.h>
 #include <stddef.h>
 #include <structmember.h>
-
-#define DETACH_BYTES 65536u /* from here on starting takes long enough to let others run */
-
-/* An operation on arrays. */
-typedef struct operation {
-    gas_work_t work; /* first: run() gets its address */
-    gas_coll_t *coll;
-    PyObject *members;
-    gas_event_t event; /* of one that blocks */
-    PyObject *done;    /* of one that does not; NULL: it blocks */
-    Py_buffer send, recv;
-} operation_t;
 
 gas_team_t *pg_members_team(PyObject *self)
 {
@@ -44,7 +26,7 @@ gas_team_t *pg_members_team(PyObject *self)
 
 /* ---- claiming ---- */
 
-static int claim(PyObject *self)
+int pg_members_claim(PyObject *self)
 {
     bool idle = false;
 
@@ -58,7 +40,7 @@ static int claim(PyObject *self)
     return -1;
 }
 
-static void release(PyObject *self)
+void pg_members_release(PyObject *self)
 {
     atomic_store(&((pg_members_t *)self)->claimed, false);
 }
@@ -66,13 +48,13 @@ static void release(PyObject *self)
 static PyObject *Members_claim(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return claim(self) < 0 ? NULL : Py_NewRef(Py_None);
+    return pg_members_claim(self) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *Members_release(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    release(self);
+    pg_members_release(self);
     Py_RETURN_NONE;
 }
 
@@ -161,7 +143,7 @@ static PyObject *Members_free(PyObject *self, PyObject *unused)
     (void)unused;
     if (pg_enter() < 0)
         return NULL;
-    if (claim(self) < 0) {
+    if (pg_members_claim(self) < 0) {
         pg_leave();
         return NULL;
     }
@@ -169,7 +151,7 @@ static PyObject *Members_free(PyObject *self, PyObject *unused)
         status = gas_team_free(members->team);
     if (status == GAS_OK)
         members->team = NULL;
-    release(self);
+    pg_members_release(self);
     pg_leave();
     if (status == GAS_BUSY) {
         PyErr_SetString(PyExc_RuntimeError, gas_error_text());
@@ -230,237 +212,7 @@ static PyObject *Members_host_leader(PyObject *self, PyObject *unused)
     return result;
 }
 
-/* ---- operations on arrays ---- */
-
-static void operation_free(operation_t *operation)
-{
-    if (operation->send.obj != NULL)
-        PyBuffer_Release(&operation->send);
-    if (operation->recv.obj != NULL)
-        PyBuffer_Release(&operation->recv);
-    if (operation->coll != NULL)
-        gas_coll_free(operation->coll);
-    Py_XDECREF(operation->done);
-    Py_XDECREF(operation->members);
-    PyMem_Free(operation);
-}
-
-/* Work: one that did not block is over. */
-static void operation_done(gas_work_t *work)
-{
-    operation_t *operation = (operation_t *)work;
-    gas_status_t status = gas_coll_status(operation->coll);
-    PyObject *exception = NULL, *result;
-
-    if (atomic_load(&pg.phase) == PG_RUNNING) {
-        if (status != GAS_OK) {
-            pg_raise_failed(operation->members, status, gas_coll_text(operation->coll));
-            exception = PyErr_GetRaisedException();
-        }
-        result = PyObject_CallOneArg(operation->done, exception != NULL ? exception : Py_None);
-        if (result == NULL)
-            PyErr_WriteUnraisable(operation->done);
-        Py_XDECREF(result);
-        Py_XDECREF(exception);
-    }
-    operation_free(operation);
-}
-
-/* Under the conduit lock; not attached. */
-static void operation_over(void *arg)
-{
-    operation_t *operation = arg;
-
-    if (operation->done == NULL) {
-        gas_event_set(&operation->event);
-        return;
-    }
-    operation->work.run = operation_done;
-    operation->work.depth = GAS_WORK_NOTICE; /* others may wait for it at any depth */
-    gas_work_push(pg.job, &operation->work);
-}
-
-/* Blocks an operation needs of memory that a caller gives it. */
-static uint64_t blocks_of(const gas_coll_args_t *args, const gas_team_t *team, bool sends)
-{
-    bool is_root = team->rank == args->root;
-    uint64_t size = (uint64_t)team->size;
-
-    switch (args->kind) {
-    case GAS_COLL_BARRIER:
-        return 0;
-    case GAS_COLL_BROADCAST:
-        return sends == is_root;
-    case GAS_COLL_GATHER:
-        return sends ? 1 : (is_root ? size : 0);
-    case GAS_COLL_SCATTER:
-        return sends ? (is_root ? size : 0) : 1;
-    case GAS_COLL_ALLGATHER:
-        return sends ? 1 : size;
-    case GAS_COLL_ALLTOALL:
-        return size;
-    case GAS_COLL_REDUCE:
-        return sends || is_root;
-    case GAS_COLL_REDUCE_SCATTER:
-        return sends ? size : 1;
-    default:
-        return 1;
-    }
-}
-
-/* Pins a memory. 0, or -1 with an exception. */
-static int pin(PyObject *object, Py_buffer *view, const gas_coll_args_t *args,
-               const gas_team_t *team, bool sends)
-{
-    uint64_t wanted = blocks_of(args, team, sends) * args->count * gas_type_size(args->type);
-    int flags = sends ? PyBUF_C_CONTIGUOUS : PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE;
-
-    if (object == Py_None || wanted == 0) {
-        if (wanted == 0)
-            return 0;
-        PyErr_SetString(PyExc_ValueError, sends ? "nothing to send was given" : "no `out` given");
-        return -1;
-    }
-    if (PyObject_GetBuffer(object, view, flags) < 0) {
-        view->obj = NULL;
-        return -1;
-    }
-    if ((uint64_t)view->len == wanted)
-        return 0;
-    PyErr_Format(PyExc_ValueError, "memory of %zd bytes where %llu are needed", view->len,
-                 (unsigned long long)wanted);
-    return -1;
-}
-
-/* What Python gives: kind, algorithm, root, op, type, count, shape, ordered, send, recv, done. */
-static operation_t *operation_new(gas_team_t *team, PyObject *tuple, gas_coll_args_t *args)
-{
-    int kind, algorithm, root, op, type, ordered;
-    unsigned long long count;
-    unsigned int shape;
-    PyObject *send, *recv, *done;
-    operation_t *operation;
-
-    if (!PyArg_ParseTuple(tuple, "iiiiiKIpOOO", &kind, &algorithm, &root, &op, &type, &count,
-                          &shape, &ordered, &send, &recv, &done))
-        return NULL;
-    if (kind < 0 || kind > GAS_COLL_EXSCAN || type < 0 || type >= GAS_TYPE_OBJECT) {
-        PyErr_SetString(PyExc_ValueError, "there is no such operation on arrays");
-        return NULL;
-    }
-    *args = (gas_coll_args_t){
-        .kind = (gas_coll_kind_t)kind,
-        .algorithm = algorithm,
-        .root = root,
-        .op = (gas_operator_t)op,
-        .type = (gas_type_t)type,
-        .count = count,
-        .shape = shape,
-        .ordered = ordered != 0,
-    };
-    operation = PyMem_Calloc(1, sizeof(*operation));
-    if (operation == NULL) {
-        PyErr_NoMemory();
-        return NULL;
-    }
-    gas_event_init(&operation->event);
-    if (pin(send, &operation->send, args, team, true) < 0 ||
-        pin(recv, &operation->recv, args, team, false) < 0) {
-        operation_free(operation);
-        return NULL;
-    }
-    operation->done = done != Py_None ? Py_NewRef(done) : NULL;
-    args->send = operation->send.buf;
-    args->recv = operation->recv.buf;
-    return operation;
-}
-
-static gas_status_t start(gas_team_t *team, const gas_coll_args_t *args, operation_t *operation)
-{
-    gas_status_t status;
-
-    if (args->count * gas_type_size(args->type) < DETACH_BYTES)
-        return gas_coll_start(team, args, operation_over, operation, &operation->coll);
-    Py_BEGIN_ALLOW_THREADS status =
-        gas_coll_start(team, args, operation_over, operation, &operation->coll);
-    Py_END_ALLOW_THREADS return status;
-}
-
-/* Waits until the operation is over, also if that raises. */
-static PyObject *finish(operation_t *operation)
-{
-    PyObject *result = NULL;
-    gas_waiting_t waiting;
-    int outcome;
-
-    gas_waiting_begin(&waiting, "a collective operation on arrays", -1);
-    outcome = pg_wait(&operation->event, GAS_FOREVER);
-    gas_waiting_end(pg.job, &waiting);
-
-    if (outcome < 0) {
-        PyObject *exception = PyErr_GetRaisedException();
-        char text[200];
-
-        if (atomic_load(&pg.phase) != PG_RUNNING) { /* nothing moves any more: leave it */
-            PyErr_SetRaisedException(exception);
-            return NULL;
-        }
-        snprintf(text, sizeof(text), "rank %d gave it up: %s", pg.rank,
-                 Py_TYPE(exception)->tp_name);
-        gas_coll_fail(operation->coll, GAS_ERR_MISMATCH, text);
-        pg_wait_landing(&operation->event);
-        PyErr_SetRaisedException(exception);
-    } else if (gas_coll_status(operation->coll) != GAS_OK) {
-        pg_raise_failed(operation->members, gas_coll_status(operation->coll),
-                        gas_coll_text(operation->coll));
-    } else {
-        result = pg_settle() < 0 ? NULL : Py_NewRef(Py_None);
-    }
-    operation_free(operation);
-    return result;
-}
-
-static PyObject *operate(PyObject *self, gas_team_t *team, PyObject *tuple)
-{
-    gas_coll_args_t args;
-    operation_t *operation = operation_new(team, tuple, &args);
-    bool blocks = operation != NULL && operation->done == NULL;
-    PyObject *result = NULL;
-    gas_status_t status;
-
-    if (operation == NULL)
-        return NULL;
-    if (blocks && claim(self) < 0) {
-        operation_free(operation);
-        return NULL;
-    }
-    operation->members = Py_NewRef(self);
-    status = start(team, &args, operation);
-    if (status != GAS_OK) {
-        operation->coll = NULL;
-        operation_free(operation);
-        pg_raise_refused(self, status);
-    } else {
-        result = blocks ? finish(operation) : Py_NewRef(Py_None);
-    }
-    if (blocks)
-        release(self);
-    return result;
-}
-
-static PyObject *Members_operate(PyObject *self, PyObject *tuple)
-{
-    PyObject *result = NULL;
-    gas_team_t *team;
-
-    if (pg_enter() < 0)
-        return NULL;
-    team = pg_members_team(self);
-    if (team != NULL)
-        result = operate(self, team, tuple);
-    pg_leave();
-    return result;
-}
+/* ---- operations on objects ---- */
 
 static PyObject *Members_open(PyObject *self, PyObject *tuple)
 {
@@ -516,12 +268,16 @@ static PyMethodDef Members_methods[] = {
                "has.")},
     {"release", Members_release, METH_NOARGS,
      PyDoc_STR("release($self, /)\n--\n\nEnd what claim() began.")},
-    {"operate", Members_operate, METH_VARARGS,
+    {"operate", pg_members_operate, METH_VARARGS,
      PyDoc_STR(
          "operate($self, kind, algorithm, root, op, type, count, shape, ordered, send, recv,\n"
          "        done, /)\n--\n\n"
          "Do an operation on arrays. With `done` it does not block: done(None) is called at "
          "its\nend, or done(exception).")},
+    {"operate_plain", (PyCFunction)(void (*)(void))pg_members_operate_plain, METH_FASTCALL,
+     PyDoc_STR("operate_plain($self, kind, value, out, op, root, ordered, /)\n--\n\n"
+               "Do an operation on arrays that blocks, and return what it returns; NotImplemented, "
+               "and\nnothing was done, if operate() is needed.")},
     {"shrink", pg_members_shrink, METH_NOARGS,
      PyDoc_STR("shrink($self, /)\n--\n\n"
                "Agree with the members that live on a new team: its id and ranks.")},
@@ -532,6 +288,9 @@ static PyMethodDef Members_methods[] = {
      PyDoc_STR("is_broken($self, /)\n--\n\nTrue if the team is out of use.")},
     {"notify", pg_members_notify, METH_NOARGS,
      PyDoc_STR("notify($self, /)\n--\n\nEnter the barrier; return a Notified.")},
+    {"barrier", pg_members_barrier, METH_O,
+     PyDoc_STR("barrier($self, team, /)\n--\n\n"
+               "Wait in the barrier. If that is interrupted, the Team gets the Notified.")},
     {"refuse", Members_refuse, METH_VARARGS,
      PyDoc_STR("refuse($self, kind, why, /)\n--\n\n"
                "Take no part in the next operation, which fails for all members.")},

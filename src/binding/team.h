@@ -17,6 +17,10 @@ typedef struct pg_members {
 /* The team of `self`, between pg_enter() and pg_leave(); NULL with an exception if it was freed. */
 gas_team_t *pg_members_team(PyObject *self);
 
+/* For an operation that blocks: 0, or -1 with an exception if another one has claimed the team. */
+int pg_members_claim(PyObject *self);
+void pg_members_release(PyObject *self);
+
 /* Raises the exception for an operation of the team that failed; RankFailedError names the members
  * that have. Returns NULL. */
 PyObject *pg_raise_failed(PyObject *members, gas_status_t status, const char *text);
@@ -26,6 +30,7 @@ PyObject *pg_raise_refused(PyObject *members, gas_status_t status);
 
 /* Methods of Members; see their docstrings. */
 PyObject *pg_members_notify(PyObject *self, PyObject *unused);
+PyObject *pg_members_barrier(PyObject *self, PyObject *team);
 PyObject *pg_members_shrink(PyObject *self, PyObject *unused);
 PyObject *pg_members_abandon(PyObject *self, PyObject *args);
 PyObject *pg_members_is_broken(PyObject *self, PyObject *unused);
