@@ -39,20 +39,30 @@ PREFACE = """
     def now():
         die("SIGKILL")
 
-    meetings = 0
+    meetings = left = 0
 
     def count_meetings():
         return meetings
 
     def meet(team, *victims):
         "A barrier that the victims leave when everybody else has left it."
-        global meetings
+        global meetings, left
         team.barrier()
         meetings += 1
         if me in victims:
             for rank in set(team.ranks) - set(victims):
                 while pygas.at(rank).call(count_meetings) < meetings:
                     time.sleep(0.002)
+            left = meetings
+
+    def has_left():
+        return left == meetings
+
+    def kill(victim):
+        "By a request, when it has left the meeting as the last one."
+        while not pygas.at(victim).call(has_left):
+            time.sleep(0.002)
+        pygas.at(victim).call(now)
 
     def fails(function, *victims):
         "It raises RankFailedError, soon, and names nobody but the victims."
@@ -188,8 +198,7 @@ MOMENTS = {
     " now()) if me == victim else t.allgather(big)",
     "in a split": "lambda t: now() if me == victim else t.split(me % 2).allreduce(1)",
     "after a split": "lambda t: (t.split(me % 2), now() if me == victim else t.barrier())",
-    "while a request waits": "lambda t: (pygas.at(victim).call(now) if me == 1 else 0,"
-    " t.barrier())",
+    "while a request waits": "lambda t: (kill(victim) if me == 1 else 0, t.barrier())",
 }
 
 

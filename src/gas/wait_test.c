@@ -6,6 +6,7 @@
 #include "testing/world.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -99,8 +100,74 @@ static void test_stress_made_hard(void)
     stress(&(gas_loopback_options_t){.queue_max = 2, .busy_every = 3, .early_every = 5}, 4);
 }
 
+/* ---- a peer on the same processor ---- */
+
+static _Atomic(gas_event_t *) asked;
+
+/* Sets the event that is asked for. */
+static void *answer(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&over)) {
+        gas_event_t *event = atomic_exchange(&asked, NULL);
+
+        if (event != NULL)
+            gas_event_set(event);
+        else
+            sched_yield();
+    }
+    return NULL;
+}
+
+static void ask(gas_job_t *job)
+{
+    gas_event_t event = GAS_EVENT_INIT;
+
+    atomic_store(&asked, &event);
+    CHECK(wait_until(job, &event, gas_clock_now() + 30 * (uint64_t)SECOND, 0) == GAS_OK);
+}
+
+static unsigned handovers(gas_job_t *job)
+{
+    return atomic_load(&job->progress.handovers);
+}
+
+/* Both threads on one processor: waits are seen to end by yielding, and others end that. */
+static void test_handovers(void)
+{
+    gas_job_params_t params = {.kick = NULL};
+    gas_event_t set = {GAS_EVENT_SET};
+    uint64_t end = gas_clock_now() + 20 * (uint64_t)SECOND;
+    cpu_set_t before, one;
+    pthread_t peer;
+    world_t world;
+    int first = 0;
+
+    CHECK(sched_getaffinity(0, sizeof(before), &before) == 0);
+    while (!CPU_ISSET(first, &before))
+        first++;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    world_start(&world, 1, NULL, &params, NULL);
+    CHECK(handovers(world.jobs[0]) == 0);
+    CHECK(sched_setaffinity(0, sizeof(one), &one) == 0); /* of this thread and those it starts */
+    atomic_store(&over, false);
+    pthread_create(&peer, NULL, answer, NULL);
+    while (handovers(world.jobs[0]) < 4 && gas_clock_now() < end)
+        ask(world.jobs[0]);
+    CHECK(handovers(world.jobs[0]) == 4);
+    /* What was there at once says nothing. */
+    CHECK(gas_wait(world.jobs[0], &set, GAS_FOREVER, 0) == GAS_OK);
+    CHECK(handovers(world.jobs[0]) == 4);
+    atomic_store(&over, true);
+    pthread_join(peer, NULL);
+    CHECK(sched_setaffinity(0, sizeof(before), &before) == 0);
+    world_stop(&world);
+}
+
 int main(void)
 {
+    RUN(test_handovers);
     RUN(test_stress);
     RUN(test_stress_of_one_rank);
     RUN(test_stress_made_hard);
