@@ -16,7 +16,7 @@ typedef struct gas_job gas_job_t;
 #define GAS_WAIT_BRIEFLY 2u /* only spin, then return GAS_BUSY */
 #define GAS_WAIT_HOME 4u    /* as GAS_WAIT_WORK, but only for work of my home */
 
-#define GAS_WAIT_MORE 8u    /* after a brief wait that was not enough: do not spin once more */
+#define GAS_WAIT_MORE 8u /* after a brief wait that was not enough: do not spin once more */
 
 /* A gas_wait() that sleeps returns GAS_INTERRUPTED when a signal handler ran, and at least this
  * often (in nanoseconds), so that its caller can look at signals which another thread received. */
