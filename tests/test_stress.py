@@ -1,12 +1,14 @@
 """Mixed requests among four ranks with several threads each; every result is exact.
 
-As a test it takes some seconds; as a program as long as you like::
+As a test it takes some seconds, or PYGAS_TEST_STRESS seconds if that is set; as a program as long
+as you like::
 
     pygas run -n 4 tests/test_stress.py 60
 """
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import sys
@@ -20,6 +22,7 @@ import pytest
 import pygas
 
 THREADS = 3
+SECONDS = float(os.environ.get("PYGAS_TEST_STRESS", "6"))
 
 
 class Ledger:
@@ -196,9 +199,9 @@ def check_at(ledger: Any) -> int:
     return Ledger.check(pygas.local(ledger))
 
 
-@pytest.mark.ranks(4, timeout=120)
+@pytest.mark.ranks(4, timeout=SECONDS + 114)
 def test_mixed_requests() -> None:
-    Stress().run(6.0)
+    Stress().run(SECONDS)
 
 
 if __name__ == "__main__":
