@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import os
 import pathlib
 import signal
 import sys
@@ -111,6 +112,45 @@ def test_an_interrupt_ends_the_request_and_the_program() -> None:
             with pytest.raises(KeyboardInterrupt):
                 pygas.at(0).call(interrupt)
         pygas.barrier()
+
+
+def child(own: list[int]) -> None:
+    """Compute, use what the parent shares, end as programs do."""
+    for number in range(20_000):
+        own.append(number)
+    with pytest.raises(RuntimeError, match="is not part of the job"):
+        pygas.at(0).call(len, [])
+    sys.exit(7)
+
+
+@pytest.mark.ranks(2)
+def test_children_forked_under_a_flood() -> None:
+    """They run none of the requests, and their parent loses none."""
+    state = State()
+    proxy: Any = pygas.share(state)
+    count = 3000
+    if pygas.MYTHREAD == 0:
+        forks = 0
+        while not state.over or forks < 3:
+            pid = os.fork()
+            if pid == 0:
+                child([])
+            end = time.monotonic() + 20
+            ended, status = 0, 0
+            while ended == 0:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if time.monotonic() > end:
+                    os.kill(pid, signal.SIGKILL)
+            assert os.waitstatus_to_exitcode(status) == 7
+            forks += 1
+        assert state.calls == count
+    else:
+        for _ in range(count // 100):
+            futures = [pygas.async_(proxy).touch() for _ in range(100)]
+            for future in futures:
+                future.result()
+        proxy.finish()
+    pygas.barrier()
 
 
 handled_in: list[threading.Thread] = []
