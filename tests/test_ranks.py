@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import sys
 import threading
 import time
 from typing import Any
@@ -218,6 +219,19 @@ def test_recursion_without_end_is_an_error() -> None:
     if pygas.MYTHREAD == 0:
         assert ping(150) == 150  # deeper than requests of any kind are nested
         with pytest.raises(RecursionError):
+            ping(100_000)
+        assert ping(20) == 20
+    pygas.barrier()
+
+
+@pytest.mark.ranks(2)
+def test_the_depth_of_requests_is_bounded() -> None:
+    """Also where the interpreter's own limit is far."""
+    sys.setrecursionlimit(1_000_000)
+    pygas.barrier()
+    if pygas.MYTHREAD == 0:
+        assert ping(1000) == 1000
+        with pytest.raises(RecursionError, match="requests are nested 1001 deep"):
             ping(100_000)
         assert ping(20) == 20
     pygas.barrier()

@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 import pytest
+from conftest import HERE, run_ranks
 
 import pygas
 
@@ -288,6 +289,40 @@ def wait_in_a_section(caught: list[Any], begun: Signal) -> None:
         begun.send()
         while not caught and time.monotonic() < end:
             pygas.wait([never], 0.1)
+
+
+def hold_for_a_while() -> None:
+    """Print how many warnings there are when a request has waited for half a second."""
+    account = Account()
+    proxy: Any = pygas.share(account)
+    begun = Signal()
+    pygas.barrier()
+    if pygas.MYTHREAD == 0:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with pygas.no_requests():
+                begun.send()
+                end = time.monotonic() + 0.5
+                while time.monotonic() < end or (LIMIT == "50" and not caught):
+                    pass
+        print(f"warnings {len(caught)}")
+    else:
+        begun.wait()
+        proxy.deposit()
+    pygas.barrier()
+
+
+LIMIT = os.environ.get("PYGAS_SECTION_WARN_MS")
+
+
+@pytest.mark.parametrize(("limit", "count"), [("50", 1), ("0", 0), ("60000", 0)])
+def test_when_a_section_is_reported(
+    limit: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYGAS_SECTION_WARN_MS", limit)
+    result = run_ranks(2, HERE / "rankmain.py", __file__, "hold_for_a_while")
+    assert result.returncode == 0, result.stderr
+    assert f"warnings {count}\n" in result.stdout
 
 
 @pytest.mark.ranks(1)
