@@ -26,6 +26,7 @@
 #include "clock.h"
 #include "collectives/operation.h"
 #include "collectives/table.h"
+#include "collectives/wire.h"
 #include "job.h"
 
 #include <stdio.h>
@@ -181,10 +182,16 @@ void gas_coll_send(gas_coll_t *coll, int peer, const void *from, size_t length)
     gas_job_t *job = team->job;
     gas_iov_t bulk = {from, length};
     gas_coll_head_t head;
-    gas_am_t am = {.handler = GAS_HANDLER_COLL, .header = &head, .header_length = sizeof(head)};
+    unsigned char packed[GAS_COLL_PACKED_MAX];
+    gas_am_t am = {.handler = GAS_HANDLER_COLL, .header = packed};
     gas_status_t status;
 
     gas_coll_head(coll, &head);
+    am.header_length = (uint16_t)gas_coll_head_pack(&head, packed);
+    if (am.header_length == 0) {
+        am.header = &head;
+        am.header_length = sizeof(head);
+    }
     if (length > job->config.inline_max) {
         am.bulk = &bulk;
         am.bulk_count = 1;

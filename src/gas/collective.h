@@ -80,7 +80,8 @@ typedef struct gas_coll_args {
     void *recv;
 } gas_coll_args_t;
 
-/* How the header of a message of a collective operation begins; the layer above may add to it. */
+/* How the header of a message of an exchange begins; the layer above may add to it. Those of other
+ * operations have it packed (collectives/wire.h). */
 typedef struct gas_coll_head {
     uint64_t team;
     uint32_t number;

@@ -9,6 +9,7 @@
  */
 #include "clock.h"
 #include "collectives/operation.h"
+#include "collectives/wire.h"
 #include "job.h"
 
 #include <stdio.h>
@@ -106,7 +107,8 @@ bool gas_coll_agrees(gas_coll_t *coll, const gas_msg_t *msg)
     gas_coll_head_t head;
     char text[GAS_COLL_TEXT_MAX];
 
-    memcpy(&head, msg->header, sizeof(head));
+    if (!gas_coll_head_get(msg->header, msg->header_length, &head))
+        return false; /* cannot be: it has arrived by that */
     if (memcmp(&head.signature, &coll->signature, sizeof(head.signature)) == 0)
         return true;
     gas_coll_describe_mismatch(text, sizeof(text), coll->team, coll->number, msg->source,
@@ -140,11 +142,10 @@ void gas_coll_discard(gas_job_t *job, gas_msg_t *msg)
 {
     gas_coll_head_t head;
 
-    if (job->discard != NULL && !atomic_load(&job->closed) && msg->header_length >= sizeof(head)) {
-        memcpy(&head, msg->header, sizeof(head));
-        if (head.signature.type == GAS_TYPE_OBJECT)
-            job->discard(job, msg);
-    }
+    if (job->discard != NULL && !atomic_load(&job->closed) &&
+        gas_coll_head_get(msg->header, msg->header_length, &head) &&
+        head.signature.type == GAS_TYPE_OBJECT)
+        job->discard(job, msg);
     gas_msg_free(job, msg);
 }
 
@@ -164,12 +165,11 @@ void gas_coll_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
     gas_team_t *team;
 
     (void)arg;
-    if (msg->header_length < sizeof(head)) {
+    if (!gas_coll_head_get(msg->header, msg->header_length, &head)) {
         atomic_fetch_add(&job->dropped, 1);
         gas_msg_free(job, msg);
         return;
     }
-    memcpy(&head, msg->header, sizeof(head));
     inbox = gas_inbox_find(job, head.team, head.number);
     coll = inbox != NULL ? inbox->coll : NULL;
     team = gas_team_find(job, head.team);
