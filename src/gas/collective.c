@@ -211,24 +211,6 @@ void gas_coll_send(gas_coll_t *coll, int peer, const void *from, size_t length)
     gas_job_unlock(job);
 }
 
-void gas_coll_recv(gas_coll_t *coll, int peer, void *to, size_t length)
-{
-    gas_job_t *job = coll->team->job;
-    gas_coll_recv_t *recv = &coll->receives[coll->used++];
-
-    memset(recv, 0, sizeof(*recv));
-    recv->coll = coll;
-    recv->source = gas_team_to_world(coll->team, peer);
-    recv->landing = to;
-    recv->length = length;
-    gas_job_lock(job);
-    if (coll->status == GAS_OK) {
-        coll->pending++;
-        gas_coll_want(coll, recv);
-    }
-    gas_job_unlock(job);
-}
-
 bool gas_coll_alloc(gas_coll_t *coll, char **memory, size_t length)
 {
     char text[GAS_COLL_TEXT_MAX];
@@ -241,6 +223,42 @@ bool gas_coll_alloc(gas_coll_t *coll, char **memory, size_t length)
              gas_job_rank(coll->team->job), length, gas_coll_kind_name(coll->args.kind));
     gas_coll_fail(coll, GAS_ERR_NO_MEMORY, text);
     return false;
+}
+
+/* The place for one more receive of this round; NULL without memory: the operation has failed. */
+static gas_coll_recv_t *next_receive(gas_coll_t *coll)
+{
+    unsigned index = coll->used++;
+    char *many = NULL;
+
+    if (index < GAS_COLL_FEW)
+        return &coll->few[index];
+    if (coll->many == NULL) {
+        if (!gas_coll_alloc(coll, &many, (GAS_COLL_WINDOW - GAS_COLL_FEW) * sizeof(*coll->many)))
+            return NULL;
+        coll->many = (gas_coll_recv_t *)many;
+    }
+    return &coll->many[index - GAS_COLL_FEW];
+}
+
+void gas_coll_recv(gas_coll_t *coll, int peer, void *to, size_t length)
+{
+    gas_job_t *job = coll->team->job;
+    gas_coll_recv_t *recv = next_receive(coll);
+
+    if (recv == NULL)
+        return;
+    memset(recv, 0, sizeof(*recv));
+    recv->coll = coll;
+    recv->source = gas_team_to_world(coll->team, peer);
+    recv->landing = to;
+    recv->length = length;
+    gas_job_lock(job);
+    if (coll->status == GAS_OK) {
+        coll->pending++;
+        gas_coll_want(coll, recv);
+    }
+    gas_job_unlock(job);
 }
 
 gas_coll_next_t gas_coll_become(gas_coll_t *coll, gas_coll_round_fn run_round)
@@ -311,12 +329,14 @@ void gas_coll_run(gas_job_t *job)
 
 static gas_coll_t *create(gas_team_t *team, const gas_coll_args_t *args)
 {
-    gas_coll_t *coll = calloc(1, sizeof(*coll));
+    /* Not calloc(), which does not take what this thread has just freed. */
+    gas_coll_t *coll = malloc(sizeof(*coll));
 
     if (coll == NULL) {
         gas_error(GAS_ERR_NO_MEMORY, "no memory for a collective operation");
         return NULL;
     }
+    memset(coll, 0, sizeof(*coll));
     coll->team = team;
     coll->args = *args;
     coll->rank = team->rank;
@@ -552,6 +572,7 @@ void gas_coll_free(gas_coll_t *coll)
     free(coll->scratch);
     free(coll->second);
     free(coll->whole);
+    free(coll->many);
     free(coll->text);
     free(coll);
 }

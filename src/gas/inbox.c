@@ -3,6 +3,7 @@
 #include "job.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define MESSAGES_MIN 8u /* buckets of the first table */
 #define FILL 4u         /* messages for each bucket before the table doubles */
@@ -27,9 +28,10 @@ gas_inbox_t *gas_inbox_get(gas_job_t *job, uint64_t team, uint32_t number)
     gas_inbox_t **at = find(job, team, number);
 
     if (*at == NULL) {
-        *at = calloc(1, sizeof(**at));
+        *at = malloc(sizeof(**at));
         if (*at == NULL)
             return NULL;
+        memset(*at, 0, sizeof(**at));
         (*at)->team = team;
         (*at)->number = number;
     }

@@ -15,6 +15,7 @@
 #include "../collective.h"
 
 #define GAS_COLL_WINDOW 40u    /* receives in a round */
+#define GAS_COLL_FEW 2u        /* of these without memory of their own */
 #define GAS_COLL_TEXT_MAX 512u /* of a text that says why something failed */
 
 typedef enum gas_coll_next {
@@ -55,15 +56,16 @@ struct gas_coll {
     unsigned round;                  /* counts from 0 */
     int rank, size;                  /* of the team */
     gas_coll_args_t args;
-    size_t unit;       /* bytes of an element */
-    size_t bytes;      /* of a block */
-    char *scratch;     /* memory of the operation's own, freed at its end */
-    char *second;      /* likewise */
-    char *whole;       /* likewise: a result of which the caller gets a part */
-    void *target;      /* the caller's recv, while `whole` is in its place */
-    uint64_t state[4]; /* what an algorithm remembers; zero at first */
-    unsigned used;     /* receives of this round */
-    gas_coll_recv_t receives[GAS_COLL_WINDOW];
+    size_t unit;                       /* bytes of an element */
+    size_t bytes;                      /* of a block */
+    char *scratch;                     /* memory of the operation's own, freed at its end */
+    char *second;                      /* likewise */
+    char *whole;                       /* likewise: a result of which the caller gets a part */
+    void *target;                      /* the caller's recv, while `whole` is in its place */
+    uint64_t state[4];                 /* what an algorithm remembers; zero at first */
+    unsigned used;                     /* receives of this round */
+    gas_coll_recv_t few[GAS_COLL_FEW]; /* the first ones of a round */
+    gas_coll_recv_t *many;             /* the others; NULL: there were none yet */
 };
 
 /* For algorithms: start a send of, or a receive into, memory that stays as it is until the round is
