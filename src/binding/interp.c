@@ -64,7 +64,7 @@ bool pg_interp_lock_looks_free(void)
 #endif
 }
 
-#if PY_VERSION_HEX < 0x030E0000 && !defined(Py_GIL_DISABLED)
+#if PY_VERSION_HEX < 0x030E0000
 
 /* The instruction that the innermost frame of this thread executes, and the code it is part of. */
 static _Py_CODEUNIT *current_instruction(PyCodeObject **code)
