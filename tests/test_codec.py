@@ -15,6 +15,7 @@ import pathlib
 import pickle
 import re
 import sys
+import sysconfig
 import threading
 import types
 import uuid
@@ -405,6 +406,15 @@ class Mutating:
         return int, ()
 
 
+def refused(value: Any) -> None:
+    """It changes while it is encoded; free-threaded builds send what it was before."""
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        dumps(value)
+        return
+    with pytest.raises(RuntimeError, match="changed size"):
+        dumps(value)
+
+
 @pytest.mark.parametrize("size", [3, 300])
 def test_containers_that_change_under_way(size: int) -> None:
     items: list[Any] = []
@@ -415,20 +425,16 @@ def test_containers_that_change_under_way(size: int) -> None:
     table: dict[Any, Any] = {}
     table.update({i: [] for i in range(size)})
     table[0] = Mutating(table.clear)
-    with pytest.raises(RuntimeError, match="changed size"):
-        dumps(table)
+    refused(table)
     table.update({i: Mutating(lambda: table.pop(len(table) - 1)) for i in range(size)})
-    with pytest.raises(RuntimeError, match="changed size"):
-        dumps(table)
+    refused(table)
     thing = things.Plain()
     thing.a = Mutating(vars(thing).clear)  # type: ignore[attr-defined]
     thing.b = [1]  # type: ignore[attr-defined]
-    with pytest.raises(RuntimeError, match="changed size"):
-        dumps(thing)
+    refused(thing)
     group: set[Any] = set()
     group.update([Mutating(group.clear), *range(size)])
-    with pytest.raises(RuntimeError, match="changed size"):
-        dumps(group)
+    refused(group)
 
 
 def test_errors_of_hooks_pass() -> None:

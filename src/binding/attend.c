@@ -16,6 +16,9 @@
  * is the hazard of every signal handler, and documented. Requests without affinity never run there,
  * not even in the waits of those that do: they are left to the executor.
  *
+ * Without an interpreter lock there is nothing to be let into: the executor runs beside the
+ * program, and the main thread is called upon for objects of its own only.
+ *
  * `pending` is set from the moment a pending call is queued until it runs, so there is at most one.
  * A kick never blocks: it may come from inside a handler. The executor keeps one thread state for
  * its life: attaching with it is several times faster than with a fresh one. The runtime kicks
@@ -133,8 +136,13 @@ static int attend_pending(void *arg)
     if (atomic_load(&pg.phase) == PG_RUNNING && !gas_work_is_running(pg.job)) {
         if (gas_work_is_ready(pg.job, GAS_WORK_HOME) && may_interrupt())
             failed = serve_own();
-        if (!failed && !atomic_load(&attend.paying) && gas_work_is_ready(pg.job, GAS_WORK_GENERAL))
-            let_executor_in();
+        if (!failed && !atomic_load(&attend.paying) &&
+            gas_work_is_ready(pg.job, GAS_WORK_GENERAL)) {
+            if (pg_interp_has_lock())
+                let_executor_in();
+            else
+                rouse_executor();
+        }
     }
     pg_leave();
     return failed;
@@ -206,7 +214,7 @@ void pg_attend_kick(void *arg, gas_home_t *home, uint64_t age)
         else
             rouse_executor();
     } else if (!atomic_load(&attend.paying)) {
-        queued = call_main();
+        queued = pg_interp_has_lock() && call_main();
         if (!queued || age >= UNSERVED_NS || pg_interp_lock_looks_free())
             rouse_executor();
     }

@@ -39,10 +39,12 @@ PyObject *pg_get_global(pg_reader_t *reader)
     if (PySys_Audit("pickle.find_class", "OO", module, name) < 0)
         goto out;
     found = pg_class_find_fast(module, name);
-    if (found != NULL)
+    if (found != NULL) {
         Py_INCREF(found);
-    else
+        pg_found_drop(found);
+    } else {
         found = find_slow(module, name);
+    }
 out:
     Py_XDECREF(module);
     Py_XDECREF(name);
@@ -138,12 +140,15 @@ static int set_raw(PyObject *object, PyObject *name, PyObject *value)
 {
     PyObject *found, *dict;
     int outcome = -1;
+    bool has_say;
 
     if (PyUnicode_CheckExact(name)) {
         if (!PyUnicode_CHECK_INTERNED(name))
             PyUnicode_InternInPlace(&name);
-        found = _PyType_Lookup(Py_TYPE(object), name);
-        if (found == NULL || Py_TYPE(found)->tp_descr_set == NULL) {
+        found = pg_type_find(Py_TYPE(object), name);
+        has_say = found != NULL && Py_TYPE(found)->tp_descr_set != NULL;
+        pg_found_drop(found);
+        if (!has_say) {
             outcome = PyObject_GenericSetAttr(object, name, value);
             goto out;
         }

@@ -42,12 +42,19 @@ static size_t row_of(PyTypeObject *type)
 /* True if `type` takes `name` from `base`. */
 static bool inherits(PyTypeObject *type, PyObject *name, PyTypeObject *base)
 {
-    return _PyType_Lookup(type, name) == _PyType_Lookup(base, name);
+    PyObject *own = pg_type_find(type, name), *inherited = pg_type_find(base, name);
+
+    pg_found_drop(own);
+    pg_found_drop(inherited);
+    return own == inherited;
 }
 
 static bool has(PyTypeObject *type, PyObject *name)
 {
-    return _PyType_Lookup(type, name) != NULL;
+    PyObject *found = pg_type_find(type, name);
+
+    pg_found_drop(found);
+    return found != NULL;
 }
 
 /* True if pickling instances is left to `base`, and looks at nothing but the class. */
@@ -63,15 +70,17 @@ static bool pickles_as(PyTypeObject *type, PyTypeObject *base)
 /* True if instances have a __dict__ in the usual way, and no further parts. */
 static bool has_dict_only(PyTypeObject *type)
 {
-    PyObject *dict = _PyType_Lookup(type, classes.dict);
+    PyObject *dict = pg_type_find(type, classes.dict);
+    bool usual = dict != NULL && Py_IS_TYPE(dict, &PyGetSetDescr_Type);
     Py_ssize_t size = PyBaseObject_Type.tp_basicsize;
 
     if (type->tp_dictoffset > 0)
         size += (Py_ssize_t)sizeof(PyObject *);
     if (type->tp_weaklistoffset > 0)
         size += (Py_ssize_t)sizeof(PyObject *);
-    return dict != NULL && Py_IS_TYPE(dict, &PyGetSetDescr_Type) && type->tp_dictoffset != 0 &&
-           type->tp_itemsize == 0 && type->tp_basicsize == size;
+    pg_found_drop(dict);
+    return usual && type->tp_dictoffset != 0 && type->tp_itemsize == 0 &&
+           type->tp_basicsize == size;
 }
 
 static bool is_ordinary(PyTypeObject *type)
@@ -94,11 +103,13 @@ static bool is_exception(PyTypeObject *type)
 static bool is_sentinel(PyTypeObject *type)
 {
     PyObject *module =
-        PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) ? _PyType_Lookup(type, classes.module) : NULL;
+        PyType_HasFeature(type, Py_TPFLAGS_HEAPTYPE) ? pg_type_find(type, classes.module) : NULL;
+    bool is = module != NULL && PyUnicode_CheckExact(module) &&
+              strcmp(type->tp_name, "_FIELD_BASE") == 0 &&
+              PyUnicode_CompareWithASCIIString(module, "dataclasses") == 0;
 
-    return module != NULL && PyUnicode_CheckExact(module) &&
-           strcmp(type->tp_name, "_FIELD_BASE") == 0 &&
-           PyUnicode_CompareWithASCIIString(module, "dataclasses") == 0;
+    pg_found_drop(module);
+    return is;
 }
 
 static pg_class_t examine(PyTypeObject *type)
@@ -216,14 +227,13 @@ void pg_class_names_keep(PyTypeObject *type, PyObject *module, PyObject *name)
 PyObject *pg_class_find_fast(PyObject *module, PyObject *name)
 {
     PyObject *modules = PyImport_GetModuleDict();
-    PyObject *found = modules != NULL && PyDict_CheckExact(modules)
-                          ? PyDict_GetItemWithError(modules, module)
-                          : NULL;
+    PyObject *holder =
+        modules != NULL && PyDict_CheckExact(modules) ? pg_dict_find(modules, module) : NULL;
+    PyObject *found = NULL;
 
-    if (found != NULL && PyModule_CheckExact(found))
-        found = PyDict_GetItemWithError(PyModule_GetDict(found), name);
-    else
-        found = NULL;
+    if (holder != NULL && PyModule_CheckExact(holder))
+        found = pg_dict_find(PyModule_GetDict(holder), name);
+    pg_found_drop(holder);
     if (found == NULL)
         PyErr_Clear();
     return found;

@@ -77,12 +77,21 @@ static PyObject *search_module(PyObject *object, PyObject *dotted)
     return modules != NULL ? PyUnicode_FromString("__main__") : NULL;
 }
 
+/* True if `object` is what the module has by this name, and no code had to run to see that. */
+static bool is_found_fast(PyObject *object, PyObject *module, PyObject *name)
+{
+    PyObject *found = pg_class_find_fast(module, name);
+
+    pg_found_drop(found);
+    return found == object;
+}
+
 /* Fails unless `object` is what the receiver will find. */
 static int verify(PyObject *object, PyObject *module, PyObject *name)
 {
-    PyObject *found = pg_class_find_fast(module, name), *error;
+    PyObject *found, *error;
 
-    if (found == object)
+    if (is_found_fast(object, module, name))
         return 0;
     found = find(object, module, name);
     if (found == NULL) {
@@ -110,17 +119,19 @@ int pg_put_global(pg_writer_t *writer, PyObject *object, PyObject *name)
 
     if (PyType_Check(object) && name == NULL &&
         pg_class_names_kept((PyTypeObject *)object, &module, &name)) {
-        if (pg_class_find_fast(module, name) == object)
+        if (is_found_fast(object, module, name))
             return put_names(writer, object, module, name);
         name = module = NULL;
     }
+#ifndef Py_GIL_DISABLED /* another thread may change these fields */
     if (PyFunction_Check(object) && name == NULL) {
         PyFunctionObject *function = (PyFunctionObject *)object;
 
         if (function->func_module != NULL && PyUnicode_CheckExact(function->func_module) &&
-            pg_class_find_fast(function->func_module, function->func_qualname) == object)
+            is_found_fast(object, function->func_module, function->func_qualname))
             return put_names(writer, object, function->func_module, function->func_qualname);
     }
+#endif
     if (pg_require_rigour(writer, PG_RIGOUR_HOOKS) < 0)
         return -1;
     if (pg_class_names(object, &module, &own_name) < 0)
@@ -249,6 +260,9 @@ static int put_exception(pg_writer_t *writer, PyObject *object, bool recurs)
 {
     PyBaseExceptionObject *exception = (PyBaseExceptionObject *)object;
 
+#ifdef Py_GIL_DISABLED /* another thread may change these fields */
+    return pg_put_by_hooks(writer, object, NULL);
+#endif
     if (exception->args == NULL)
         return pg_put_by_hooks(writer, object, NULL);
     if ((exception->dict != NULL && check_hooks(writer, exception->dict) < 0) ||
@@ -349,21 +363,25 @@ static int put_buffer(pg_writer_t *writer, PyObject *object, bool recurs)
 
 /* ---- any object ---- */
 
-/* The function of copyreg for objects of this type, borrowed, or NULL. */
+/* The function of copyreg for objects of this type, or NULL; as pg_dict_find(). */
 static PyObject *registered(PyTypeObject *type, pg_class_kind_t kind)
 {
     if (kind == PG_CLASS_PROXY || kind == PG_CLASS_BUFFER || kind == PG_CLASS_FUNCTION ||
         type == &PyType_Type)
         return NULL;
-    return PyDict_GetItemWithError(names.dispatch_table, (PyObject *)type);
+    return pg_dict_find(names.dispatch_table, (PyObject *)type);
 }
 
 static int put_known(pg_writer_t *writer, PyObject *object, pg_class_t known, bool recurs)
 {
     PyObject *reducer = registered(Py_TYPE(object), (pg_class_kind_t)known.kind);
 
-    if (reducer != NULL)
-        return pg_put_by_hooks(writer, object, reducer);
+    if (reducer != NULL) {
+        int outcome = pg_put_by_hooks(writer, object, reducer);
+
+        pg_found_drop(reducer);
+        return outcome;
+    }
     if (PyErr_Occurred())
         return -1;
     if (writer->rigour >= PG_RIGOUR_ASK &&

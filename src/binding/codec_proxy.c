@@ -86,8 +86,12 @@ PyObject *pg_get_proxy(pg_reader_t *reader)
     if (reference.mode >= PG_MODE_COUNT)
         return pg_malformed("the mode of a Proxy");
     shape = get_shape(reader, reference.slots);
-    if (shape == NULL || pg_enter() < 0)
+    if (shape == NULL)
         return NULL;
+    if (pg_enter() < 0) {
+        pg_shape_let_go(shape);
+        return NULL;
+    }
     proxy = pg_proxy_from_wire(reference.owner, reference.id, shape, (pg_mode_t)reference.mode);
     pg_leave();
     return proxy;

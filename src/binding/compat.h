@@ -4,6 +4,7 @@
 
 #include <Python.h>
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -142,5 +143,124 @@ static inline void pg_unraisable(const char *where)
 }
 
 #endif
+
+/*
+ * Free-threaded builds have no interpreter lock (if nobody switches it on). What attached threads
+ * share needs one of these there; on other builds they are nothing.
+ *
+ * What pg_type_find() and pg_dict_find() find is good until pg_found_drop(): borrowed where nobody
+ * can take it away meanwhile, else a reference. NULL: not there; pg_dict_find() may have set an
+ * exception then.
+ *
+ * pg_mutex_t is a mutex for attached threads: who waits for it is detached meanwhile. No code of
+ * anybody may run under it, as that could come for it again.
+ */
+#ifdef Py_GIL_DISABLED
+
+static inline PyObject *pg_type_find(PyTypeObject *type, PyObject *name)
+{
+    return _PyType_LookupRef(type, name);
+}
+
+static inline PyObject *pg_dict_find(PyObject *dict, PyObject *key)
+{
+    PyObject *found;
+
+    return PyDict_GetItemRef(dict, key, &found) > 0 ? found : NULL;
+}
+
+static inline void pg_found_drop(PyObject *found)
+{
+    Py_XDECREF(found);
+}
+
+typedef PyMutex pg_mutex_t;
+
+static inline void pg_mutex_lock(pg_mutex_t *mutex)
+{
+    PyMutex_Lock(mutex);
+}
+
+static inline void pg_mutex_unlock(pg_mutex_t *mutex)
+{
+    PyMutex_Unlock(mutex);
+}
+
+/* A count of references that attached threads have. */
+typedef atomic_size_t pg_count_t;
+
+static inline void pg_count_add(pg_count_t *count)
+{
+    atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+}
+
+/* True if that was the last one. */
+static inline bool pg_count_drop(pg_count_t *count)
+{
+    return atomic_fetch_sub_explicit(count, 1, memory_order_acq_rel) == 1;
+}
+
+#else
+
+static inline PyObject *pg_type_find(PyTypeObject *type, PyObject *name)
+{
+    return _PyType_Lookup(type, name);
+}
+
+static inline PyObject *pg_dict_find(PyObject *dict, PyObject *key)
+{
+    return PyDict_GetItemWithError(dict, key);
+}
+
+static inline void pg_found_drop(PyObject *found)
+{
+    (void)found;
+}
+
+typedef struct pg_mutex {
+    char none;
+} pg_mutex_t;
+
+static inline void pg_mutex_lock(pg_mutex_t *mutex)
+{
+    (void)mutex;
+}
+
+static inline void pg_mutex_unlock(pg_mutex_t *mutex)
+{
+    (void)mutex;
+}
+
+typedef size_t pg_count_t;
+
+static inline void pg_count_add(pg_count_t *count)
+{
+    ++*count;
+}
+
+static inline bool pg_count_drop(pg_count_t *count)
+{
+    return --*count == 0;
+}
+
+#endif
+
+/* An object that is made at its first use and kept: the one in `place`, borrowed, or NULL. */
+static inline PyObject *pg_kept(_Atomic(PyObject *) *place)
+{
+    return atomic_load_explicit(place, memory_order_acquire);
+}
+
+/* Keeps `object`, whose reference it takes over, unless another thread has been faster. The one
+ * that is kept, borrowed; NULL if `object` is. */
+static inline PyObject *pg_keep(_Atomic(PyObject *) *place, PyObject *object)
+{
+    PyObject *first = NULL;
+
+    if (object == NULL || atomic_compare_exchange_strong(place, &first, object))
+        return object;
+    Py_DECREF(object);
+    return first;
+}
 
 #endif

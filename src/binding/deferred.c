@@ -200,13 +200,14 @@ int pg_deferred_traverse(pg_deferred_t *list, visitproc visit, void *arg)
 /* True for instances of concurrent.futures.Future, if that has been loaded at all. */
 static bool is_concurrent(PyObject *object)
 {
-    static PyObject *type;
+    static _Atomic(PyObject *) kept;
+    PyObject *type = pg_kept(&kept);
 
     if (type == NULL) {
         PyObject *name = PyUnicode_FromString("concurrent.futures._base");
         PyObject *module = name != NULL ? PyImport_GetModule(name) : NULL;
 
-        type = module != NULL ? PyObject_GetAttrString(module, "Future") : NULL;
+        type = pg_keep(&kept, module != NULL ? PyObject_GetAttrString(module, "Future") : NULL);
         Py_XDECREF(name);
         Py_XDECREF(module);
         PyErr_Clear();
@@ -310,17 +311,18 @@ static PyObject *bare(PyObject *callable)
 /* The same for a method, by its name. */
 static PyObject *bare_method(PyObject *object, PyObject *text)
 {
-    PyObject *name, *found;
+    PyObject *name, *found, *method = NULL;
 
     if (!PyUnicode_CheckExact(text) || !PyType_HasFeature(Py_TYPE(object), Py_TPFLAGS_HEAPTYPE))
         return NULL;
     name = Py_NewRef(text);
     PyUnicode_InternInPlace(&name);
-    found = _PyType_Lookup(Py_TYPE(object), name);
+    found = pg_type_find(Py_TYPE(object), name);
     Py_DECREF(name);
-    if (found == NULL || !Py_IS_TYPE(found, pg.deferred_type))
-        return NULL;
-    return PyMethod_New(pg_deferred_function(found), object);
+    if (found != NULL && Py_IS_TYPE(found, pg.deferred_type))
+        method = PyMethod_New(pg_deferred_function(found), object);
+    pg_found_drop(found);
+    return method;
 }
 
 /* `function`(*args, **kwargs) with what a request has for those. Steals `function`. */
@@ -346,7 +348,7 @@ PyObject *pg_deferred_evaluate(pg_op_t op, PyObject *object, PyObject *args)
         PyTuple_GET_SIZE(args) == 2 && PyUnicode_Check(PyTuple_GET_ITEM(args, 0)) &&
         PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(args, 0), "__await__") == 0)
         return (PyObject *)as_future(object);
-    if (pg.deferred_used && PyTuple_Check(args)) {
+    if (atomic_load_explicit(&pg.deferred_used, memory_order_relaxed) && PyTuple_Check(args)) {
         Py_ssize_t count = PyTuple_GET_SIZE(args);
 
         if (op == PG_OP_METHOD && count == 3)

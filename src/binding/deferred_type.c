@@ -51,7 +51,7 @@ static PyObject *Deferred_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     if (done == NULL)
         Py_CLEAR(self);
     else
-        pg.deferred_used = true;
+        atomic_store(&pg.deferred_used, true);
     Py_XDECREF(done);
     Py_XDECREF(functools);
     return (PyObject *)self;

@@ -47,8 +47,9 @@ static struct {
     atomic_bool due;      /* and is to be queued */
     uint64_t since;       /* when the progress thread saw that; its own */
     gas_work_t reclaim;
-    int64_t *ledger; /* see recount.h */
-    PyObject *trace; /* asked where an object is shared; NULL: nobody wants to know */
+    int64_t *ledger;    /* see recount.h */
+    pg_mutex_t tracing; /* guards the next one */
+    PyObject *trace;    /* asked where an object is shared; NULL: nobody wants to know */
 } exports = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- the table, under the lock ---- */
@@ -270,15 +271,21 @@ static bool is_first_garbage(entry_t *entry)
  * be noted. */
 static char *where_now(void)
 {
-    PyObject *text;
+    PyObject *text, *trace;
     const char *bytes;
     char *where;
 
-    if (exports.trace == NULL)
+    pg_mutex_lock(&exports.tracing);
+    trace = Py_XNewRef(exports.trace);
+    pg_mutex_unlock(&exports.tracing);
+    if (trace == NULL)
         return NULL;
-    if (pg_request_is_running()) /* what the thread does otherwise has nothing to do with it */
+    if (pg_request_is_running()) { /* what the thread does otherwise has nothing to do with it */
+        Py_DECREF(trace);
         return strdup("a request of another rank");
-    text = PyObject_CallNoArgs(exports.trace);
+    }
+    text = PyObject_CallNoArgs(trace);
+    Py_DECREF(trace);
     bytes = text != NULL ? PyUnicode_AsUTF8(text) : NULL;
     where = bytes != NULL ? strdup(bytes) : NULL;
     PyErr_Clear();
@@ -534,7 +541,13 @@ void pg_exports_unlist(pg_export_t *entries, size_t count)
 
 void pg_exports_trace(PyObject *where)
 {
-    Py_XSETREF(exports.trace, Py_NewRef(where));
+    PyObject *before;
+
+    pg_mutex_lock(&exports.tracing);
+    before = exports.trace;
+    exports.trace = Py_NewRef(where);
+    pg_mutex_unlock(&exports.tracing);
+    Py_XDECREF(before);
 }
 
 void pg_exports_after_fork(void)

@@ -373,10 +373,11 @@ void pg_future_raise(const char *name, PyObject *text)
 
 PyObject *pg_future_half(void)
 {
-    static PyObject *module;
+    static _Atomic(PyObject *) kept;
+    PyObject *module = pg_kept(&kept);
 
     if (module == NULL)
-        module = PyImport_ImportModule("pygas.futures");
+        module = pg_keep(&kept, PyImport_ImportModule("pygas.futures"));
     return module;
 }
 

@@ -52,10 +52,22 @@ bool pg_interp_has_room(void)
 #endif
 }
 
+#ifdef Py_GIL_DISABLED
+
+bool pg_interp_has_lock(void)
+{
+    return __atomic_load_n((int *)&PyInterpreterState_Main()->ceval.gil->enabled,
+                           __ATOMIC_RELAXED) != 0;
+}
+
+#endif
+
 bool pg_interp_lock_looks_free(void)
 {
 #if defined(Py_GIL_DISABLED)
-    return true;
+    return !pg_interp_has_lock() ||
+           __atomic_load_n((int *)&PyInterpreterState_Main()->ceval.gil->locked,
+                           __ATOMIC_RELAXED) <= 0;
 #elif PY_VERSION_HEX < 0x030C0000
     return __atomic_load_n((int *)&_PyRuntime.ceval.gil.locked, __ATOMIC_RELAXED) <= 0;
 #else

@@ -23,8 +23,18 @@ unsigned long pg_interp_main_thread(void);
 bool pg_interp_has_room(void);
 
 /* True if nobody seems to hold the interpreter lock (a hint: it may be wrong by the time it
- * returns). Always true in a free-threaded build. Any thread, attached or not. */
+ * returns). Always true without one. Any thread, attached or not. */
 bool pg_interp_lock_looks_free(void);
+
+/* False in a free-threaded interpreter, unless somebody has switched the lock on. */
+#ifdef Py_GIL_DISABLED
+bool pg_interp_has_lock(void);
+#else
+static inline bool pg_interp_has_lock(void)
+{
+    return true;
+}
+#endif
 
 /* True if the running bytecode is the first half of a method call, `object.name(...)`, and has
  * asked for the attribute `name` to call it at once. False when in doubt: always, on versions whose

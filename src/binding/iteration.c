@@ -1,6 +1,8 @@
 /* The evaluators of iteration, for the table in ops.c; pygas/_iterate.py is the other side. */
 #include "iteration.h"
 
+#include "compat.h"
+
 #define ARG(i) PyTuple_GET_ITEM(args, i)
 #define FIRST_ITEMS 16
 
@@ -28,6 +30,18 @@ static const char *change_message(PyObject *object)
     return NULL;
 }
 
+/* NULL at the end. */
+static PyObject *byte_at(PyObject *bytearray, Py_ssize_t index)
+{
+    int byte = -1;
+
+    Py_BEGIN_CRITICAL_SECTION(bytearray);
+    if (index < PyByteArray_GET_SIZE(bytearray))
+        byte = (unsigned char)PyByteArray_AS_STRING(bytearray)[index];
+    Py_END_CRITICAL_SECTION();
+    return byte >= 0 ? PyLong_FromLong(byte) : NULL;
+}
+
 /* Items of an object with positions, by its own class's rules and not by a subclass's __getitem__.
  */
 static PyObject *item_at(PyObject *object, Py_ssize_t index)
@@ -45,9 +59,7 @@ static PyObject *item_at(PyObject *object, Py_ssize_t index)
                    ? PyLong_FromLong((unsigned char)PyBytes_AS_STRING(object)[index])
                    : NULL;
     else if (PyByteArray_Check(object))
-        return index < PyByteArray_GET_SIZE(object)
-                   ? PyLong_FromLong((unsigned char)PyByteArray_AS_STRING(object)[index])
-                   : NULL;
+        return byte_at(object, index);
     else
         methods = Py_TYPE(object)->tp_as_sequence;
     return methods->sq_item(object, index);

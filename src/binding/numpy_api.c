@@ -1,5 +1,7 @@
 #include "numpy_api.h"
 
+#include "compat.h"
+
 #include <string.h>
 
 /* Places in NumPy's table of functions, which never change. */
@@ -21,7 +23,8 @@ enum {
 #define VERSION_2 0x02000000u
 
 static pg_numpy_t numpy;
-static bool is_loaded, is_unknown;
+static pg_mutex_t filling; /* guards `numpy` until it is loaded */
+static atomic_bool is_loaded, is_unknown;
 
 /* A function of the table. ISO C has no other way from a pointer to data to one to a function. */
 #define FUNCTION(slot, table, index) memcpy(&(slot), &(table)[index], sizeof(slot))
@@ -63,7 +66,7 @@ static int fill(void **table)
 
     FUNCTION(version, table, AT_VERSION);
     if (version() != VERSION_1 && version() != VERSION_2) {
-        is_unknown = true;
+        atomic_store(&is_unknown, true);
         return 0;
     }
     numpy.array_type = table[AT_ARRAY_TYPE];
@@ -75,7 +78,7 @@ static int fill(void **table)
     FUNCTION(numpy.scalar_as_c, table, AT_SCALAR_AS_C);
     if (fill_types(table) < 0)
         return -1;
-    is_loaded = true;
+    atomic_store(&is_loaded, true);
     return 0;
 }
 
@@ -93,17 +96,30 @@ static int fill_from(PyObject *module)
 static const char *const places[] = {"numpy._core._multiarray_umath",
                                      "numpy.core._multiarray_umath"};
 
-const pg_numpy_t *pg_numpy_if_loaded(void)
+static void look_for_numpy(void)
 {
     PyObject *modules = PyImport_GetModuleDict();
 
-    for (size_t i = 0; !is_loaded && !is_unknown && i < 2; i++) {
-        PyObject *module = modules != NULL ? PyDict_GetItemString(modules, places[i]) : NULL;
+    for (size_t i = 0; modules != NULL && i < 2; i++) {
+        PyObject *name = PyUnicode_InternFromString(places[i]);
+        PyObject *module = name != NULL ? pg_dict_find(modules, name) : NULL;
 
-        if (module != NULL && fill_from(module) < 0)
+        Py_XDECREF(name);
+        if (module == NULL)
+            continue;
+        pg_mutex_lock(&filling);
+        if (!atomic_load(&is_loaded) && !atomic_load(&is_unknown) && fill_from(module) < 0)
             PyErr_Clear();
+        pg_mutex_unlock(&filling);
+        pg_found_drop(module);
     }
-    return is_loaded ? &numpy : NULL;
+}
+
+const pg_numpy_t *pg_numpy_if_loaded(void)
+{
+    if (!atomic_load(&is_loaded) && !atomic_load(&is_unknown))
+        look_for_numpy();
+    return atomic_load(&is_loaded) ? &numpy : NULL;
 }
 
 const pg_numpy_t *pg_numpy_load(void)

@@ -1,5 +1,6 @@
 #include "operators.h"
 
+#include "compat.h"
 #include "ops.h"
 #include "proxy.h"
 #include "shape.h"
@@ -74,7 +75,7 @@ PyObject *op_unary(PyObject *object, PyObject *args)
 static PyObject *ask_own(const char *method_name, PyObject *object, PyObject *other)
 {
     PyObject *name = PyUnicode_InternFromString(method_name);
-    PyObject *method = name != NULL ? _PyType_Lookup(Py_TYPE(object), name) : NULL;
+    PyObject *method = name != NULL ? pg_type_find(Py_TYPE(object), name) : NULL;
     PyObject *result;
 
     Py_XDECREF(name);
@@ -86,6 +87,7 @@ static PyObject *ask_own(const char *method_name, PyObject *object, PyObject *ot
     Py_INCREF(method);
     result = PyObject_CallFunctionObjArgs(method, object, other, NULL);
     Py_DECREF(method);
+    pg_found_drop(method);
     return result;
 }
 

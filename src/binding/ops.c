@@ -277,7 +277,7 @@ static PyObject *op_special(PyObject *object, PyObject *args)
         PyErr_SetString(PyExc_TypeError, "a special method needs a name and a tuple");
         return NULL;
     }
-    function = _PyType_Lookup(Py_TYPE(object), ARG(0));
+    function = pg_type_find(Py_TYPE(object), ARG(0));
     if (function == NULL)
         return PyErr_Format(PyExc_TypeError, "'%.200s' object has no %U()",
                             Py_TYPE(object)->tp_name, ARG(0));
@@ -285,6 +285,7 @@ static PyObject *op_special(PyObject *object, PyObject *args)
     get = Py_TYPE(function)->tp_descr_get;
     bound = get != NULL ? get(function, object, (PyObject *)Py_TYPE(object)) : Py_NewRef(function);
     Py_DECREF(function);
+    pg_found_drop(function);
     result = bound != NULL ? PyObject_CallObject(bound, ARG(1)) : NULL;
     Py_XDECREF(bound);
     return result;

@@ -34,13 +34,13 @@ pg_payload_t *pg_payload_create(pg_kind_t kind)
 
 pg_payload_t *pg_payload_ref(pg_payload_t *payload)
 {
-    payload->references++;
+    pg_count_add(&payload->references);
     return payload;
 }
 
 void pg_payload_unref(pg_payload_t *payload)
 {
-    if (payload == NULL || --payload->references > 0)
+    if (payload == NULL || !pg_count_drop(&payload->references))
         return;
     pg_encoding_fini(&payload->encoding);
     if (payload->bytes.obj != NULL)

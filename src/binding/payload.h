@@ -11,6 +11,7 @@
 #define PYGAS_BINDING_PAYLOAD_H
 
 #include "codec.h"
+#include "compat.h"
 #include "references.h"
 #include "state.h"
 
@@ -34,7 +35,7 @@ typedef struct pg_wire {
 } pg_wire_t;
 
 typedef struct pg_payload {
-    Py_ssize_t references; /* attached threads only */
+    pg_count_t references;
     pg_kind_t kind;
     PyObject *stream;       /* the object whose memory `bytes` is; NULL: `room` or `encoding` is */
     Py_buffer bytes;        /* what travels as the stream; obj is NULL if that is no object */

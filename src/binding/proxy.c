@@ -16,21 +16,23 @@ size_t pg_proxy_count(void)
     return atomic_load_explicit(&count, memory_order_relaxed);
 }
 
+/* Takes over the caller's hold of the shape, also on failure. */
 static PyObject *proxy_alloc(int owner, pg_shape_t *shape, pg_mode_t mode)
 {
     pg_proxy_t *proxy = PyObject_GC_New(pg_proxy_t, shape->type);
 
-    if (proxy == NULL)
+    if (proxy == NULL) {
+        pg_shape_let_go(shape);
         return NULL;
+    }
     proxy->owner = owner;
     proxy->mode = mode;
     proxy->import = NULL;
     if (owner == pg.rank)
-        proxy->kept_id = 0;
+        atomic_init(&proxy->kept_id, 0);
     proxy->object = NULL;
     proxy->home = NULL;
     proxy->shape = shape;
-    atomic_fetch_add_explicit(&shape->proxies, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
     proxy->weak_references = NULL;
     return (PyObject *)proxy;
@@ -62,11 +64,15 @@ static PyObject *from_wire_here(uint64_t id, pg_shape_t *shape, pg_mode_t mode)
 {
     gas_home_t *home;
     PyObject *object = pg_exports_get(id, &home);
-    PyObject *proxy = object != NULL ? proxy_alloc(pg.rank, shape, mode) : NULL;
+    PyObject *proxy;
 
+    if (object == NULL) {
+        pg_shape_let_go(shape);
+        return NULL;
+    }
+    proxy = proxy_alloc(pg.rank, shape, mode);
     if (proxy == NULL) {
-        if (object != NULL)
-            pg_home_drop(home, object);
+        pg_home_drop(home, object);
         gas_home_unref(home);
         return NULL;
     }
@@ -81,18 +87,20 @@ PyObject *pg_proxy_from_wire(int owner, uint64_t id, pg_shape_t *shape, pg_mode_
     pg_import_t *import;
     PyObject *proxy;
 
-    if (owner < 0 || owner >= pg.size)
+    if (owner < 0 || owner >= pg.size) {
+        pg_shape_let_go(shape);
         return PyErr_Format(PyExc_ReferenceError, "a Proxy to rank %d in a job of %d", owner,
                             pg.size);
+    }
     if (owner == pg.rank)
         return from_wire_here(id, shape, mode);
-    atomic_fetch_add(&shape->proxies, 1); /* obtaining may take a while */
     import = pg_import_find(owner, id);
     if (import == NULL)
         import = pg_import_obtain(owner, id);
-    atomic_fetch_sub(&shape->proxies, 1);
-    if (import == NULL)
+    if (import == NULL) {
+        pg_shape_let_go(shape);
         return NULL;
+    }
     proxy = proxy_alloc(owner, shape, mode);
     if (proxy == NULL) {
         pg_import_unref(import);
@@ -113,12 +121,22 @@ int pg_proxy_pin(pg_proxy_t *proxy, uint64_t *id)
 
 int pg_proxy_keep_id(pg_proxy_t *proxy, uint64_t *id)
 {
-    if (!pg_proxy_is_here(proxy))
+    uint64_t none = 0, kept;
+
+    if (!pg_proxy_is_here(proxy)) {
         *id = proxy->import->id;
-    else if (proxy->kept_id == 0 && pg_proxy_pin(proxy, &proxy->kept_id) < 0)
+        return 0;
+    }
+    *id = atomic_load(&proxy->kept_id);
+    if (*id != 0)
+        return 0;
+    if (pg_proxy_pin(proxy, &kept) < 0)
         return -1;
-    else
-        *id = proxy->kept_id;
+    *id = kept;
+    if (!atomic_compare_exchange_strong(&proxy->kept_id, &none, kept)) {
+        pg_exports_unpin(kept); /* another thread was faster */
+        *id = none;
+    }
     return 0;
 }
 
@@ -126,9 +144,9 @@ void pg_proxy_let_go(pg_proxy_t *proxy)
 {
     if (!pg_proxy_is_here(proxy))
         pg_import_unref(proxy->import);
-    else if (proxy->kept_id != 0)
-        pg_exports_unpin(proxy->kept_id);
-    atomic_fetch_sub_explicit(&proxy->shape->proxies, 1, memory_order_relaxed);
+    else if (atomic_load(&proxy->kept_id) != 0)
+        pg_exports_unpin(atomic_load(&proxy->kept_id));
+    pg_shape_let_go(proxy->shape);
     atomic_fetch_sub_explicit(&count, 1, memory_order_relaxed);
     pg_proxy_drop_object(proxy);
     gas_home_unref(proxy->home);
@@ -145,8 +163,10 @@ void pg_proxy_drop_object(pg_proxy_t *proxy)
 
 PyObject *pg_proxy_with_mode(pg_proxy_t *proxy, pg_mode_t mode)
 {
-    PyObject *other = proxy_alloc(proxy->owner, proxy->shape, mode);
+    PyObject *other;
 
+    pg_shape_hold(proxy->shape);
+    other = proxy_alloc(proxy->owner, proxy->shape, mode);
     if (other == NULL)
         return NULL;
     if (!pg_proxy_is_here(proxy)) {

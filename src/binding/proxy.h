@@ -24,8 +24,8 @@ typedef struct pg_proxy {
     PyObject_HEAD int owner;
     pg_mode_t mode;
     union {
-        pg_import_t *import; /* of an object of another rank; a reference of the Proxy's */
-        uint64_t kept_id;    /* of one of this rank: the entry pinned for pickles; 0: none */
+        pg_import_t *import;       /* of an object of another rank; a reference of the Proxy's */
+        _Atomic(uint64_t) kept_id; /* of one of this rank: the entry pinned for pickles; 0: none */
     };
     PyObject *object; /* the object itself on its owner, else NULL */
     gas_home_t *home; /* with it: the thread it belongs to (affinity.h), or NULL */

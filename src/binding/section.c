@@ -142,11 +142,12 @@ PyTypeObject *pg_section_type_create(PyObject *module)
 
 PyObject *pg_no_requests(PyObject *module, PyObject *unused)
 {
-    static PyObject *only; /* it has no state of its own */
+    static _Atomic(PyObject *) kept;
+    PyObject *only = pg_kept(&kept); /* it has no state of its own */
 
     (void)module;
     (void)unused;
     if (only == NULL)
-        only = PyType_GenericAlloc(pg.section_type, 0);
+        only = pg_keep(&kept, PyType_GenericAlloc(pg.section_type, 0));
     return Py_XNewRef(only);
 }

@@ -1,20 +1,25 @@
 #include "settle.h"
 
+#include "compat.h"
+
 /* An attribute that is read without running code of the program: no property, no __getattr__(). */
 static bool is_plain_attribute(PyObject *object, PyObject *name)
 {
     PyTypeObject *type = Py_TYPE(object);
     PyTypeObject *kind;
     PyObject *found;
+    bool plain;
 
     if (type->tp_getattro != PyObject_GenericGetAttr || !PyUnicode_CheckExact(name))
         return false;
-    found = _PyType_Lookup(type, name);
+    found = pg_type_find(type, name);
     if (found == NULL)
         return true;
     kind = Py_TYPE(found);
-    return kind->tp_descr_get == NULL || kind == &PyFunction_Type || kind == &PyMethodDescr_Type ||
-           kind == &PyMemberDescr_Type || kind == &PyGetSetDescr_Type;
+    plain = kind->tp_descr_get == NULL || kind == &PyFunction_Type || kind == &PyMethodDescr_Type ||
+            kind == &PyMemberDescr_Type || kind == &PyGetSetDescr_Type;
+    pg_found_drop(found);
+    return plain;
 }
 
 static bool is_plain_container(PyObject *object)

@@ -6,10 +6,16 @@
  * dictionary holds what the type was made from, and frees that.
  *
  * `recent` remembers the shapes of classes by the interpreter's version tag, which is another one
- * for each class and each time that a class is changed.
+ * for each class and each time that a class is changed. Free-threaded builds do without: a class
+ * may be changed between the looks at its slots and at its tag.
+ *
+ * Whoever is given a shape holds it, as a Proxy does: it counts among `proxies`. So a thread that
+ * drops shapes leaves it alone. Types are made outside the mutex, since code of anybody may run
+ * meanwhile; if two threads make the same, the first to enter it in the table wins.
  */
 #include "shape.h"
 
+#include "compat.h"
 #include "proxy_slots.h"
 
 _Static_assert(PG_SLOT_COUNT <= 64 * PG_SHAPE_WORDS, "a shape needs more words");
@@ -20,13 +26,14 @@ _Static_assert(PG_SLOT_COUNT <= 64 * PG_SHAPE_WORDS, "a shape needs more words")
 
 static struct {
     PyObject *module;
+    pg_mutex_t mutex; /* guards the next four, and `used` of the shapes */
     uint64_t askings;
     Py_ssize_t limit; /* of shapes, before those are dropped that are not needed */
     struct {
         unsigned version;
         pg_shape_t *shape;
     } recent[RECENT];
-    PyObject *shapes;                       /* dict: (name, words) -> the type */
+    PyObject *shapes;                       /* dict: (name, words) -> the type; plain keys only */
     PyObject *special_names[PG_SLOT_COUNT]; /* by slot; NULL for slots that are none */
 } table;
 
@@ -56,8 +63,11 @@ static void read_slots(PyTypeObject *type, uint64_t *slots)
 {
     for (int slot = 0; slot < PG_SLOT_COUNT; slot++) {
         if (table.special_names[slot] != NULL) {
-            if (_PyType_Lookup(type, table.special_names[slot]) != NULL)
+            PyObject *found = pg_type_find(type, table.special_names[slot]);
+
+            if (found != NULL)
                 set(slots, slot);
+            pg_found_drop(found);
         } else if (pg_slot_rows[slot].id != 0 &&
                    PyType_GetSlot(type, pg_slot_rows[slot].id) != NULL) {
             set(slots, slot);
@@ -193,27 +203,85 @@ static pg_shape_t *shape_of_type(PyObject *type)
     return PyCapsule_GetPointer(owner, NULL);
 }
 
-/* Drops the shapes that nobody needs. -1 with an exception. */
-static int drop_shapes(void)
+/* Forgets the shapes that nobody needs. A list of their types, NULL with an exception. */
+static PyObject *take_out_unneeded(void)
 {
-    PyObject *items = PyDict_Items(table.shapes);
-    int failed = items == NULL;
+    PyObject *unneeded = PyList_New(0), *items = NULL;
+    int failed = 0;
 
-    for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(items); i++) {
+    pg_mutex_lock(&table.mutex);
+    if (unneeded != NULL)
+        items = PyDict_Items(table.shapes);
+    for (Py_ssize_t i = 0; items != NULL && !failed && i < PyList_GET_SIZE(items); i++) {
         PyObject *key = PyTuple_GET_ITEM(PyList_GET_ITEM(items, i), 0);
         PyObject *type = PyTuple_GET_ITEM(PyList_GET_ITEM(items, i), 1);
         pg_shape_t *shape = shape_of_type(type);
 
         if (atomic_load(&shape->proxies) > 0 || shape->used + LATELY > table.askings)
             continue;
-        failed = unregister_pickling(shape->type) < 0 || PyDict_DelItem(table.shapes, key) < 0;
+        failed = PyList_Append(unneeded, type) < 0 || PyDict_DelItem(table.shapes, key) < 0;
     }
     memset(table.recent, 0, sizeof(table.recent));
-    Py_XDECREF(items);
     table.limit = PyDict_GET_SIZE(table.shapes) * 2;
     if (table.limit < SHAPES_MOST)
         table.limit = SHAPES_MOST;
+    pg_mutex_unlock(&table.mutex);
+    if (items == NULL || failed)
+        Py_CLEAR(unneeded);
+    Py_XDECREF(items);
+    return unneeded;
+}
+
+/* -1 with an exception. */
+static int drop_shapes(void)
+{
+    PyObject *unneeded = take_out_unneeded();
+    int failed = unneeded == NULL;
+
+    for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(unneeded); i++)
+        failed = unregister_pickling((PyTypeObject *)PyList_GET_ITEM(unneeded, i)) < 0;
+    Py_XDECREF(unneeded);
     return failed ? -1 : 0;
+}
+
+/* The shape of a type in the table, held. Under the mutex. */
+static pg_shape_t *hold_locked(PyObject *type)
+{
+    pg_shape_t *shape = shape_of_type(type);
+
+    pg_shape_hold(shape);
+    shape->used = ++table.askings;
+    return shape;
+}
+
+/* The shape in the table, held; NULL: there is none, or an exception. *full: some are to go. */
+static pg_shape_t *look_up(PyObject *key, bool *full)
+{
+    pg_shape_t *shape = NULL;
+    PyObject *type;
+
+    pg_mutex_lock(&table.mutex);
+    type = PyDict_GetItemWithError(table.shapes, key);
+    if (type != NULL)
+        shape = hold_locked(type);
+    *full = PyDict_GET_SIZE(table.shapes) >= table.limit;
+    pg_mutex_unlock(&table.mutex);
+    return shape;
+}
+
+/* Has the type in the table, unless there is one already. The shape of the one that is there, held.
+ */
+static pg_shape_t *enter(PyObject *key, PyTypeObject *type)
+{
+    pg_shape_t *shape = NULL;
+    PyObject *entered;
+
+    pg_mutex_lock(&table.mutex);
+    entered = PyDict_SetDefault(table.shapes, key, (PyObject *)type);
+    if (entered != NULL)
+        shape = hold_locked(entered);
+    pg_mutex_unlock(&table.mutex);
+    return shape;
 }
 
 static pg_shape_t *make_shape(PyObject *key, const char *name, const uint64_t *slots)
@@ -230,8 +298,9 @@ static pg_shape_t *make_shape(PyObject *key, const char *name, const uint64_t *s
     type = give_type(shape);
     if (type == NULL)
         return NULL;
-    if (register_pickling(type) < 0 || PyDict_SetItem(table.shapes, key, (PyObject *)type) < 0)
-        shape = NULL;
+    shape = register_pickling(type) == 0 ? enter(key, type) : NULL;
+    if (shape != NULL && shape->type != type && unregister_pickling(type) < 0)
+        PyErr_Clear();
     Py_DECREF(type); /* the table's now */
     return shape;
 }
@@ -240,20 +309,15 @@ pg_shape_t *pg_shape_get(const char *name, const uint64_t slots[PG_SHAPE_WORDS])
 {
     PyObject *key =
         Py_BuildValue("(sKK)", name, (unsigned long long)slots[0], (unsigned long long)slots[1]);
-    pg_shape_t *shape = NULL;
-    PyObject *type;
+    pg_shape_t *shape;
+    bool full;
 
     if (key == NULL)
         return NULL;
-    type = PyDict_GetItemWithError(table.shapes, key);
-    if (type != NULL)
-        shape = shape_of_type(type);
-    else if (!PyErr_Occurred() &&
-             (PyDict_GET_SIZE(table.shapes) < table.limit || drop_shapes() == 0))
+    shape = look_up(key, &full);
+    if (shape == NULL && !PyErr_Occurred() && (!full || drop_shapes() == 0))
         shape = make_shape(key, name, slots);
     Py_DECREF(key);
-    if (shape != NULL)
-        shape->used = ++table.askings;
     return shape;
 }
 
@@ -269,6 +333,15 @@ static pg_shape_t *find_shape(PyObject *object)
     return pg_shape_get(Py_TYPE(object)->tp_name, slots);
 }
 
+#ifdef Py_GIL_DISABLED
+
+pg_shape_t *pg_shape_of(PyObject *object)
+{
+    return find_shape(object);
+}
+
+#else
+
 pg_shape_t *pg_shape_of(PyObject *object)
 {
     unsigned version = Py_TYPE(object)->tp_version_tag;
@@ -276,6 +349,7 @@ pg_shape_t *pg_shape_of(PyObject *object)
 
     if (version != 0 && table.recent[version % RECENT].version == version) {
         shape->used = ++table.askings;
+        pg_shape_hold(shape);
         return shape;
     }
     shape = find_shape(object);
@@ -286,3 +360,5 @@ pg_shape_t *pg_shape_of(PyObject *object)
     }
     return shape;
 }
+
+#endif

@@ -35,8 +35,8 @@ typedef struct pg_shape {
     uint64_t slots[PG_SHAPE_WORDS];
     const char *name; /* of the class, as the interpreter shows it in messages (tp_name) */
     PyTypeObject *type;
-    atomic_size_t proxies; /* how many there are */
-    uint64_t used;         /* when it was last asked for, in askings */
+    atomic_size_t proxies; /* how many there are, and others that hold it */
+    uint64_t used;         /* when it was last asked for, in askings; the table's */
     PyMethodDef *methods;  /* of the type */
 } pg_shape_t;
 
@@ -56,11 +56,21 @@ static inline bool pg_type_is_builtin(PyTypeObject *type)
 
 int pg_shapes_init(PyObject *module);
 
-/* The shape of an object's class as it is now. Good until a few hundred others have been asked for,
- * or as long as there is a Proxy of it. NULL with an exception. */
+/* The shape of an object's class as it is now, held for the caller: pg_shape_let_go(). NULL with an
+ * exception. */
 pg_shape_t *pg_shape_of(PyObject *object);
 
 /* The shape that came over the wire, likewise. NULL with an exception. */
 pg_shape_t *pg_shape_get(const char *name, const uint64_t slots[PG_SHAPE_WORDS]);
+
+static inline void pg_shape_hold(pg_shape_t *shape)
+{
+    atomic_fetch_add_explicit(&shape->proxies, 1, memory_order_relaxed);
+}
+
+static inline void pg_shape_let_go(pg_shape_t *shape)
+{
+    atomic_fetch_sub_explicit(&shape->proxies, 1, memory_order_release);
+}
 
 #endif

@@ -57,9 +57,9 @@ typedef struct pg_state {
     PyTypeObject *section_type;
     PyTypeObject *deferred_type;
     PyTypeObject *scan_type;
-    bool deferred_used;       /* there is something of that type; attached threads only */
-    PyObject *errors;         /* the module pygas.errors */
-    PyObject *protocol_error; /* ProtocolError in it */
+    atomic_bool deferred_used; /* there is something of that type */
+    PyObject *errors;          /* the module pygas.errors */
+    PyObject *protocol_error;  /* ProtocolError in it */
 } pg_state_t;
 
 extern pg_state_t pg;
