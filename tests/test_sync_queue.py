@@ -258,7 +258,7 @@ def test_one_at_a_time() -> None:
     pygas.barrier()
     total = sum(pygas.broadcast(len(acquired), root=rank) for rank in range(pygas.THREADS))
     assert counts[0] == total > 0
-    assert lock.acquire(timeout=LIMIT) or pygas.MYTHREAD
+    assert pygas.MYTHREAD or lock.acquire(timeout=LIMIT)  # nobody has it
     pygas.barrier()
 
 
