@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import operator
+import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,14 @@ __all__ = [
 
 # This rank's teams by id, for those that arrive by reference.
 _teams: dict[int, Team] = {}
-# Numbers of the teams that this rank is the first member of.
+# Numbers of the teams that this rank is the first member of. Several threads make teams.
 _numbers = itertools.count(1)
+_numbers_lock = threading.Lock()
+
+
+def _number() -> int:
+    with _numbers_lock:
+        return next(_numbers)
 
 
 class Team(Collectives):
@@ -166,7 +173,7 @@ class Team(Collectives):
         own = (
             None if color is None else operator.index(color),
             None if key is None else operator.index(key),
-            next(_numbers),
+            _number(),
         )
         return self._divide(own)
 
@@ -205,7 +212,7 @@ class Team(Collectives):
         own = (
             0 if self.rank in wanted else None,
             wanted.index(self.rank) if self.rank in wanted else None,
-            next(_numbers),
+            _number(),
         )
         return self._divide(own, hash(tuple(wanted)) & 0xFFFFFFFF)
 

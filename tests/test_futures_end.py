@@ -35,7 +35,7 @@ def test_a_dropped_failure_is_reported_once() -> None:
         settled.add_done_callback(lambda _: None)
         wait_until_failed(settled)
         del settled
-        assert len(caught) == 3
+        until(lambda: len(caught) == 3)  # the thread that called it back may still have it
         for kind, text, _ in caught:
             assert kind is LookupError
             assert f"request to rank {(pygas.MYTHREAD + 1) % 2}" in text

@@ -41,6 +41,8 @@
 #include "giveback.h"
 #include "wait.h"
 
+#include <sched.h>
+
 PyObject *pg_future_new(pg_call_t *call)
 {
     pg_future_t *future = (pg_future_t *)PyType_GenericAlloc(pg.future_type, 0);
@@ -68,13 +70,32 @@ static bool claim(pg_future_t *future)
 /* In the place of a settler: nobody yet, but it cannot be cancelled any more. */
 static char running;
 
+/* Another thread may have claimed one that was made by hand, and be about to settle it: some
+ * instructions, in which it waits for nothing. With an interpreter lock nobody sees that. */
+static void await_settler(pg_future_t *future)
+{
+#ifdef Py_GIL_DISABLED
+    const void *settler = atomic_load(&future->settler);
+
+    while (settler != NULL && settler != &running && settler != gas_work_token() &&
+           !pg_completion_is_done(&future->settled)) {
+        sched_yield();
+        settler = atomic_load(&future->settler);
+    }
+#else
+    (void)future;
+#endif
+}
+
 int pg_future_begin(pg_future_t *future)
 {
     void *nobody = NULL;
 
-    if (future->call == NULL &&
-        atomic_compare_exchange_strong(&future->settler, &nobody, (void *)&running))
-        return 1;
+    if (future->call == NULL) {
+        if (atomic_compare_exchange_strong(&future->settler, &nobody, (void *)&running))
+            return 1;
+        await_settler(future);
+    }
     if (pg_future_is_settled(future) && future->cancelled)
         return 0;
     pg_future_raise("InvalidStateError",
@@ -275,8 +296,10 @@ int pg_future_cancel(pg_future_t *future, bool wait)
         return future->cancelled;
     if (future->call != NULL)
         return cancel_request(future, wait);
-    if (!claim(future))
+    if (!claim(future)) {
+        await_settler(future);
         return pg_future_is_settled(future) && future->cancelled;
+    }
     settle(future, NULL, NULL);
     return 1;
 }
