@@ -151,7 +151,9 @@ def test_proxies_come_and_go() -> None:
     end = time.monotonic() + LIMIT
     while held() != (1, 1) and time.monotonic() < end:
         gc.collect()
-        pygas.progress()
+        # In about one run of 40 the last release did not leave before some other message did: see
+        # "Not understood" in docs/memory.md. Hence the call.
+        pygas.at(1 - pygas.MYTHREAD).call(int)
     assert held() == (1, 1)  # the shelves
     pygas.barrier()
 
