@@ -53,11 +53,11 @@ def test_every_program_has_its_sources() -> None:
 
 def test_a_program_that_fails_is_told(tmp_path: pathlib.Path) -> None:
     with pytest.raises(RuntimeError, match="failed"):
-        programs.run([sys.executable, "-c", "raise SystemExit('spam')"], tmp_path)
+        programs.run([sys.executable, "-c", "raise SystemExit('spam')"], tmp_path, 0)
     with pytest.raises(RuntimeError, match="failed"):
-        programs.run([sys.executable, "-c", "print('spam')"], tmp_path)
+        programs.run([sys.executable, "-c", "print('spam')"], tmp_path, 0)
     text = "print('cannon: n = 4, 4 ranks: verified in 0.5 s, 1.0 GFlop/s, -3% communication')"
-    outcome = programs.run([sys.executable, "-c", text], tmp_path)
+    outcome = programs.run([sys.executable, "-c", text], tmp_path, 0)
     assert outcome[:4] == ("n = 4, 4 ranks", "verified", 0.5, -0.03)
     assert outcome.cpu > 0
 
@@ -70,7 +70,9 @@ def test_c_program_with_the_blas_of_numpy(tmp_path: pathlib.Path) -> None:
     if found is None:
         pytest.skip("the BLAS of this NumPy cannot be called from C")
     blas.compile_cannon(ROOT / "benchmarks" / "cannon.c", tmp_path / "cannon", found)
-    outcome = programs.run([*programs.mpirun(4), str(tmp_path / "cannon"), "-n", "144"], tmp_path)
+    outcome = programs.run(
+        [*programs.mpirun(4), str(tmp_path / "cannon"), "-n", "144"], tmp_path, 0
+    )
     assert (outcome.what, outcome.result) == ("n = 144, 4 ranks", "verified")
 
 
@@ -83,6 +85,16 @@ def test_lines(tmp_path: pathlib.Path) -> None:
     source = tmp_path / "x.c"
     source.write_text("/* Docs. */\n\nint f(void)\n{\n    return 1; // comment\n}\n")
     assert lines.count(source) == {"all": 4, "words": 2}
+
+
+def test_memory_is_touched() -> None:
+    program = (
+        "from pygas.bench.paper import machine; machine.touch_memory(2**28); "
+        "from resource import *; print(getrusage(RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = run_command([sys.executable, "-c", program])
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 2**18  # KiB
 
 
 def test_report_of_every_section() -> None:

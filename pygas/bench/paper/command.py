@@ -41,6 +41,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="these sections")
     parser.add_argument("--quick", action="store_true", help="small sizes: does everything work?")
+    parser.add_argument(
+        "--cold",
+        action="store_true",
+        help="do not touch the memory before each program: on a virtual machine the host may "
+        "have taken it back",
+    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -65,7 +71,7 @@ def main(args: argparse.Namespace) -> int:
         say("no plots: matplotlib is not installed (pip install 'pygas[evaluation]')")
     if lines.rule() is None:
         say("lines are not counted: pygount is not installed (pip install 'pygas[evaluation]')")
-    plan = sections.Plan(clone, output, args.rounds, args.quick, say)
+    plan = sections.Plan(clone, output, args.rounds, args.quick, args.cold, say)
     results: report.Data = {
         "command": shlex.join(["pygas", *sys.argv[1:]]),
         "machine": machine.describe(),

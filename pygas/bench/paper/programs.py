@@ -12,6 +12,8 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+from pygas.bench.paper import machine
+
 _TIME_LIMIT = 600
 
 # What every program prints last: "name: description: result in 0.1234 s, ...".
@@ -131,8 +133,14 @@ def command(variant: Variant, ranks: int, clone: pathlib.Path, cannon: pathlib.P
     return [sys.executable, source, "--processes", str(ranks)]
 
 
-def run(words: list[str], folder: pathlib.Path) -> Outcome:
+def run(words: list[str], folder: pathlib.Path, memory: int) -> Outcome:
     """Run a program, in `folder`, with one BLAS thread for each rank.
+
+    Parameters
+    ----------
+    memory
+        Bytes that the machine shall have ready for it (see `machine.touch_memory`); 0: whatever
+        the program before it has left.
 
     Raises
     ------
@@ -140,6 +148,8 @@ def run(words: list[str], folder: pathlib.Path) -> Outcome:
         If it fails or does not print its result.
     """
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    if memory > 0:
+        machine.touch_memory(memory)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         words,

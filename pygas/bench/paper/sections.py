@@ -22,7 +22,12 @@ class Plan(NamedTuple):
     output: pathlib.Path
     rounds: int
     quick: bool
+    cold: bool  # leave the memory as the program before has left it
     say: Callable[[str], None]  # tells the user how far we are
+
+
+def _memory(plan: Plan, size: int) -> int:
+    return 0 if plan.cold else size
 
 
 def present(variants: tuple[programs.Variant, ...], data: Data) -> list[programs.Variant]:
@@ -84,7 +89,8 @@ def cannon(plan: Plan, sizes: list[int]) -> Data:
 
     def run(variant: programs.Variant, ranks: int, n: int) -> programs.Outcome:
         words = programs.command(variant, ranks, plan.clone, program)
-        return programs.run([*words, "-n", str(n)], plan.output)
+        matrices = 16 * n * n * 8  # those of all ranks, of the check, and what is on its way
+        return programs.run([*words, "-n", str(n)], plan.output, _memory(plan, matrices))
 
     for turn in range(plan.rounds):
         for n in sizes:
@@ -114,7 +120,7 @@ def productivity(plan: Plan) -> Data:
             plan.say(f"{name}: round {turn + 1} of {plan.rounds}")
             for variant in present(variants, part):
                 words = programs.command(variant, 4, plan.clone, plan.output / "cannon")
-                outcome = programs.run([*words, *arguments], plan.output)
+                outcome = programs.run([*words, *arguments], plan.output, _memory(plan, 2**29))
                 part["runs"].setdefault(variant.label, []).append(outcome._asdict())
                 results[variant.label] = (outcome.what, outcome.result)
         if len(set(results.values())) != 1:
