@@ -410,13 +410,17 @@ def test_cancel_races_with_settling() -> None:
     pygas.barrier()
     if pygas.MYTHREAD != 0:
         for i in range(rounds):
-            future = pygas.async_(p).get()
+            ahead = pygas.async_(p)
+            future = ahead.get() if i % 2 == 0 else ahead.wait_for_it()
             if i % 3 == 0:
                 time.sleep(0.0001 * (i % 5))
             if future.cancel():
                 assert future.cancelled()
-            else:
+                continue
+            try:
                 got.append(future.result())
+            except CancelledError:  # after all, when it turned out to wait
+                assert i % 2 == 0
     pygas.barrier()
     everything = [*got]
     for rank in range(1, pygas.THREADS):

@@ -174,8 +174,7 @@ def test_every_item_arrives_once() -> None:
                         time.sleep(0.0005 * rng.random())
                     if future.cancel():
                         continue
-                    # Refused while the method ran: it gets an item, or waits for one for ever.
-                    mine.append(outlast(future))
+                    mine.append(future.result())
                 elif how == 1:
                     pygas.async_(q).get()  # and nobody wants to know
                     continue
@@ -187,14 +186,6 @@ def test_every_item_arrives_once() -> None:
                 continue
             q.task_done()
         got.extend(mine)
-
-    def outlast(future: Any) -> Any:
-        while True:
-            try:
-                return future.result(timeout=1)
-            except TimeoutError:
-                if over.is_set() and not future.done():
-                    raise queue.Empty from None  # dropping it ends it
 
     def guarded(function: Any, thread: int) -> None:
         try:

@@ -1,13 +1,24 @@
 /*
- * Design notes. `queued` holds the requests that can be cancelled, by caller and call, from their
- * arrival to their start; whoever takes a request out of it under the lock decides what becomes of
- * it: the thread that starts it, or the handler of CANCEL. The lock is a leaf, taken by handlers
- * under the conduit lock. The ids of one caller's calls differ in their low bits (call.c), so they
- * spread evenly. Only requests with a Future are in there: blocking calls do not pay for it.
+ * Design notes. The table holds the requests with a Future, by caller and call, from their arrival
+ * to their reply; blocking calls do not pay for it. The invariant: while a request may still come
+ * to wait, a CANCEL finds it, or has left `asked` with it. So
  *
- * A request that has started and whose reply is owed is in there once more; then not whoever takes
- * it out decides, but the Future that the request has left. The reply that this one sends, or a
- * REFUSED that comes after it, is the answer.
+ *   - whether a queued one starts or is cancelled is decided under the lock, by the thread that
+ *     starts it or by the handler of CANCEL;
+ *   - the reply that is owed takes the request's place in one step (pg_cancellable_owe()), and with
+ *     it what was asked before: the work that asks the Future is queued once, by the handler if the
+ *     reply is owed by then, else by the thread that runs the request;
+ *   - not whoever takes an owed one out decides what becomes of it, but its Future, where its
+ *     settler is claimed (future.c). The reply that this one sends, or a REFUSED, is the answer.
+ *
+ * A running request may get REFUSED and the reply that it was cancelled later: REFUSED says no more
+ * than that the caller need not wait for the answer. Where the caller, its Future, its rank or the
+ * job is gone, the answers are dropped on their way, as any reply is.
+ *
+ * The lock is a leaf, taken by handlers under the conduit lock, and by attached threads. Nothing is
+ * sent, pushed or freed under it. The ids of one caller's calls differ in their low bits (call.c),
+ * so they spread evenly; those of two entries are equal only if a peer is out of its mind, so that
+ * entries are taken out by their address.
  */
 #include "cancel.h"
 
@@ -25,53 +36,95 @@ typedef struct cancel_head {
 static struct {
     pthread_mutex_t lock;
     pg_cancellable_t *buckets[BUCKETS]; /* under the lock */
-} queued = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} table = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static pg_cancellable_t **bucket_of(int source, uint64_t call)
 {
-    return &queued.buckets[((uint32_t)call + (uint32_t)source * 0x9E3779B1u) % BUCKETS];
+    return &table.buckets[((uint32_t)call + (uint32_t)source * 0x9E3779B1u) % BUCKETS];
+}
+
+static void list_locked(pg_cancellable_t *cancellable, pg_cancel_stage_t stage)
+{
+    pg_cancellable_t **bucket = bucket_of(cancellable->source, cancellable->call);
+
+    cancellable->stage = stage;
+    cancellable->listed = true;
+    cancellable->next = *bucket;
+    *bucket = cancellable;
+}
+
+static void unlist_locked(pg_cancellable_t *cancellable)
+{
+    pg_cancellable_t **at = bucket_of(cancellable->source, cancellable->call);
+
+    if (!cancellable->listed)
+        return;
+    while (*at != cancellable)
+        at = &(*at)->next;
+    *at = cancellable->next;
+    cancellable->listed = false;
+}
+
+static pg_cancellable_t *find_locked(int source, uint64_t call)
+{
+    pg_cancellable_t *found = *bucket_of(source, call);
+
+    while (found != NULL && (found->call != call || found->source != source))
+        found = found->next;
+    return found;
 }
 
 void pg_cancellable_queue(pg_cancellable_t *cancellable, int source, uint64_t call)
 {
-    pg_cancellable_t **bucket = bucket_of(source, call);
-
     cancellable->source = source;
     cancellable->call = call;
-    pthread_mutex_lock(&queued.lock);
-    cancellable->queued = true;
-    cancellable->next = *bucket;
-    *bucket = cancellable;
-    pthread_mutex_unlock(&queued.lock);
+    pthread_mutex_lock(&table.lock);
+    list_locked(cancellable, PG_CANCEL_QUEUED);
+    pthread_mutex_unlock(&table.lock);
 }
 
-/* Takes the request out; NULL if it is not there. Under the lock. */
-static pg_cancellable_t *take_locked(int source, uint64_t call)
+bool pg_cancellable_is_cancelled(pg_cancellable_t *cancellable)
 {
-    for (pg_cancellable_t **at = bucket_of(source, call); *at != NULL; at = &(*at)->next) {
-        pg_cancellable_t *found = *at;
-
-        if (found->call == call && found->source == source) {
-            *at = found->next;
-            found->queued = false;
-            return found;
-        }
-    }
-    return NULL;
+    return atomic_load_explicit(&cancellable->asked, memory_order_relaxed);
 }
 
-bool pg_cancellable_start(pg_cancellable_t *cancellable)
+bool pg_cancellable_start(pg_cancellable_t *cancellable, bool promised)
 {
     bool cancelled;
 
     if (cancellable->call == 0)
         return true;
-    pthread_mutex_lock(&queued.lock);
-    if (cancellable->queued)
-        take_locked(cancellable->source, cancellable->call);
-    cancelled = cancellable->cancelled;
-    pthread_mutex_unlock(&queued.lock);
+    pthread_mutex_lock(&table.lock);
+    cancelled = atomic_load(&cancellable->asked);
+    if (!cancelled)
+        cancellable->stage = promised ? PG_CANCEL_PROMISED : PG_CANCEL_RUNNING;
+    pthread_mutex_unlock(&table.lock);
     return !cancelled;
+}
+
+bool pg_cancellable_owe(pg_cancellable_t *running, pg_cancellable_t *owed, int source,
+                        uint64_t call)
+{
+    bool asked;
+
+    owed->source = source;
+    owed->call = call;
+    pthread_mutex_lock(&table.lock);
+    unlist_locked(running);
+    asked = atomic_load(&running->asked);
+    if (!asked)
+        list_locked(owed, PG_CANCEL_OWED);
+    pthread_mutex_unlock(&table.lock);
+    return asked;
+}
+
+void pg_cancellable_end(pg_cancellable_t *cancellable)
+{
+    if (cancellable->call == 0)
+        return;
+    pthread_mutex_lock(&table.lock);
+    unlist_locked(cancellable);
+    pthread_mutex_unlock(&table.lock);
 }
 
 void pg_cancel_confirm(gas_job_t *job, int caller, uint64_t call)
@@ -96,15 +149,41 @@ void pg_cancel_refuse(gas_job_t *job, int caller, uint64_t call)
 
 void pg_cancel_after_fork(void)
 {
-    pthread_mutex_init(&queued.lock, NULL);
+    pthread_mutex_init(&table.lock, NULL);
+}
+
+/* What CANCEL is answered with, if at all. */
+typedef enum verdict { NOTHING, CONFIRM, REFUSE } verdict_t;
+
+/* *work, if not NULL, is then to be queued. */
+static verdict_t judge_locked(pg_cancellable_t *found, gas_work_t **work)
+{
+    if (found == NULL)
+        return REFUSE;
+    if (found->stage != PG_CANCEL_OWED)
+        atomic_store(&found->asked, true);
+    switch (found->stage) {
+    case PG_CANCEL_QUEUED:
+        unlist_locked(found);
+        return CONFIRM;
+    case PG_CANCEL_RUNNING:
+        return REFUSE;
+    case PG_CANCEL_PROMISED:
+        return NOTHING;
+    case PG_CANCEL_OWED:
+        unlist_locked(found);
+        *work = found->ask(found);
+        return NOTHING;
+    }
+    return REFUSE;
 }
 
 /* Not attached. */
 void pg_cancel_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
 {
     cancel_head_t head;
-    pg_cancellable_t *found;
     gas_work_t *work = NULL;
+    verdict_t verdict;
 
     (void)arg;
     if (msg->header_length != sizeof(head)) {
@@ -113,18 +192,14 @@ void pg_cancel_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
         return;
     }
     memcpy(&head, msg->header, sizeof(head));
-    pthread_mutex_lock(&queued.lock);
-    found = take_locked(msg->source, head.call);
-    if (found != NULL && found->asked != NULL)
-        work = found->asked(found);
-    else if (found != NULL)
-        found->cancelled = true;
-    pthread_mutex_unlock(&queued.lock);
+    pthread_mutex_lock(&table.lock);
+    verdict = judge_locked(find_locked(msg->source, head.call), &work);
+    pthread_mutex_unlock(&table.lock);
     if (work != NULL)
         gas_work_push(job, work);
-    else if (found != NULL)
+    if (verdict == CONFIRM)
         pg_cancel_confirm(job, msg->source, head.call);
-    else
+    else if (verdict == REFUSE)
         pg_cancel_refuse(job, msg->source, head.call);
     gas_msg_free(job, msg);
 }

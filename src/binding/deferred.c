@@ -6,10 +6,11 @@
  * for them.
  *
  * While a reply is owed, the caller can cancel it: it is in the table of cancel.c, whose handler
- * queues `cancel`, and that asks the Future. Who wins, the cancelling or somebody who settles it,
- * is decided in one place, where the Future's settler is claimed; so nothing is handed to a caller
- * that was told of a cancelling. `cancel` has a reference of its own to the pg_deferred_t; it finds
- * the Future by a weak reference, as that may go away at any time.
+ * queues `cancel`, and that asks the Future. If the request was asked to be cancelled while it ran,
+ * `cancel` is queued when it has left the Future. Who wins, the cancelling or somebody who settles
+ * it, is decided in one place, where the Future's settler is claimed; so nothing is handed to a
+ * caller that was told of a cancelling. `cancel` has a reference of its own to the pg_deferred_t;
+ * it finds the Future by a weak reference, as that may go away at any time.
  *
  * A reply to a request on an object of a home (affinity.h) may be sent by any thread, but the
  * object is let go of on its own, and what cannot be copied of the result belongs there, too. The
@@ -22,7 +23,6 @@
 
 #include "affinity.h"
 #include "blocked.h"
-#include "cancel.h"
 #include "compat.h"
 #include "giveback.h"
 #include "proxy.h"
@@ -78,8 +78,8 @@ static void cancel_run(gas_work_t *work)
         PyErr_SetRaisedException(pending);
 }
 
-/* Not attached, under the lock of cancel.c. */
-static gas_work_t *cancel_asked(pg_cancellable_t *cancellable)
+/* Not attached, under the lock of cancel.c; or for a new one. */
+static gas_work_t *ask(pg_cancellable_t *cancellable)
 {
     pg_deferred_t *deferred = OF_MEMBER(cancellable, cancellable);
 
@@ -104,8 +104,8 @@ static void broken_run(gas_work_t *work)
         PyErr_SetRaisedException(pending);
 }
 
-static pg_deferred_t *create(int source, const pg_request_head_t *head, PyObject *object,
-                             pg_future_t *future)
+static pg_deferred_t *create(int source, const pg_request_head_t *head, pg_cancellable_t *running,
+                             PyObject *object, pg_future_t *future)
 {
     pg_deferred_t *deferred = PyMem_Calloc(1, sizeof(*deferred));
 
@@ -125,8 +125,9 @@ static pg_deferred_t *create(int source, const pg_request_head_t *head, PyObject
     deferred->home = gas_home_ref(pg_home_of_results());
     deferred->cancel = (gas_work_t){.run = cancel_run, .depth = GAS_WORK_NOTICE};
     deferred->broken = (gas_work_t){.run = broken_run, .depth = GAS_WORK_NOTICE};
-    deferred->cancellable.asked = cancel_asked;
-    pg_cancellable_queue(&deferred->cancellable, source, head->call);
+    deferred->cancellable.ask = ask;
+    if (pg_cancellable_owe(running, &deferred->cancellable, source, head->call))
+        gas_work_push(pg.job, ask(&deferred->cancellable));
     return deferred;
 }
 
@@ -162,7 +163,7 @@ void pg_deferred_settled(pg_deferred_t *list, pg_future_t *future)
         pg_deferred_t *deferred = list;
 
         list = deferred->next;
-        pg_cancellable_start(&deferred->cancellable); /* it cannot be cancelled any more */
+        pg_cancellable_end(&deferred->cancellable); /* it cannot be cancelled any more */
         outer = pg_home_set_of_results(deferred->home);
         reply(deferred->source, &deferred->head, deferred->object, future);
         pg_home_set_of_results(outer);
@@ -178,7 +179,7 @@ void pg_deferred_dropped(pg_deferred_t *list)
         pg_deferred_t *deferred = list;
 
         list = deferred->next;
-        pg_cancellable_start(&deferred->cancellable);
+        pg_cancellable_end(&deferred->cancellable);
         atomic_fetch_add(&pg.users, 1);
         if (atomic_load(&pg.phase) == PG_RUNNING)
             gas_work_push(pg.job, &deferred->broken);
@@ -248,7 +249,8 @@ static pg_future_t *as_future(PyObject *awaited)
     return (pg_future_t *)future;
 }
 
-int pg_deferred_start(int source, const pg_request_head_t *head, PyObject *object, PyObject *result)
+int pg_deferred_start(int source, const pg_request_head_t *head, pg_cancellable_t *running,
+                      PyObject *object, PyObject *result)
 {
     pg_future_t *future = as_future(result);
     pg_deferred_t *deferred;
@@ -260,7 +262,7 @@ int pg_deferred_start(int source, const pg_request_head_t *head, PyObject *objec
         Py_DECREF(future);
         return 0;
     }
-    deferred = create(source, head, object, future);
+    deferred = create(source, head, running, object, future);
     if (deferred != NULL)
         pg_future_add_deferred(future, deferred, &deferred->next);
     Py_DECREF(future);
@@ -325,46 +327,52 @@ static PyObject *bare_method(PyObject *object, PyObject *text)
     return method;
 }
 
-/* `function`(*args, **kwargs) with what a request has for those. Steals `function`. */
-static PyObject *call_bare(PyObject *function, PyObject *args, PyObject *kwargs)
+/* Where a call's tuple of arguments has the positional ones; then come those by name, or nothing.
+ */
+static Py_ssize_t position_of_args(pg_op_t op)
 {
-    PyObject *result = NULL;
-
-    if (!PyTuple_Check(args) || (kwargs != Py_None && !PyDict_Check(kwargs)))
-        PyErr_SetString(PyExc_TypeError, "a call needs a tuple and a dict of arguments");
-    else
-        result = PyObject_Call(function, args, kwargs != Py_None ? kwargs : NULL);
-    Py_DECREF(function);
-    return result;
+    return op == PG_OP_CALL ? 0 : 1;
 }
 
-PyObject *pg_deferred_evaluate(pg_op_t op, PyObject *object, PyObject *args)
+int pg_deferred_find(pg_op_t op, PyObject *object, PyObject *args, PyObject **function)
 {
-    PyObject *function = NULL;
-    Py_ssize_t at = 0; /* of the tuple of arguments */
+    Py_ssize_t count;
 
+    *function = NULL;
+    if (!atomic_load_explicit(&pg.deferred_used, memory_order_relaxed) || !PyTuple_Check(args))
+        return 0;
+    count = PyTuple_GET_SIZE(args);
+    if ((op == PG_OP_METHOD && count == 3) || (op == PG_OP_SPECIAL && count == 2))
+        *function = bare_method(object, PyTuple_GET_ITEM(args, 0));
+    else if (op == PG_OP_CALL && count == 2)
+        *function = bare(object);
+    else if (op == PG_OP_FUNCTION && count == 3)
+        *function = bare(PyTuple_GET_ITEM(args, 0));
+    return *function == NULL && PyErr_Occurred() ? -1 : 0;
+}
+
+/* `function`, found by pg_deferred_find(), with what the request has for it. */
+static PyObject *call_bare(pg_op_t op, PyObject *function, PyObject *args)
+{
+    Py_ssize_t at = op == PG_OP_CALL ? 0 : 1; /* behind what is called, if that is in there */
+    PyObject *positional = PyTuple_GET_ITEM(args, at);
+    PyObject *named = at + 1 < PyTuple_GET_SIZE(args) ? PyTuple_GET_ITEM(args, at + 1) : Py_None;
+
+    if (PyTuple_Check(positional) && (named == Py_None || PyDict_Check(named)))
+        return PyObject_Call(function, positional, named != Py_None ? named : NULL);
+    PyErr_SetString(PyExc_TypeError, "a call needs a tuple and a dict of arguments");
+    return NULL;
+}
+
+PyObject *pg_deferred_evaluate(pg_op_t op, PyObject *object, PyObject *args, PyObject *function)
+{
+    if (function != NULL)
+        return call_bare(op, function, args);
     /* `await proxy`: not the iterator, which would have to be moved on from over there. */
     if (op == PG_OP_SPECIAL && is_awaited(object) && PyTuple_Check(args) &&
         PyTuple_GET_SIZE(args) == 2 && PyUnicode_Check(PyTuple_GET_ITEM(args, 0)) &&
         PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(args, 0), "__await__") == 0)
         return (PyObject *)as_future(object);
-    if (atomic_load_explicit(&pg.deferred_used, memory_order_relaxed) && PyTuple_Check(args)) {
-        Py_ssize_t count = PyTuple_GET_SIZE(args);
-
-        if (op == PG_OP_METHOD && count == 3)
-            function = bare_method(object, PyTuple_GET_ITEM(args, 0)), at = 1;
-        else if (op == PG_OP_SPECIAL && count == 2)
-            function = bare_method(object, PyTuple_GET_ITEM(args, 0)), at = 1;
-        else if (op == PG_OP_CALL && count == 2)
-            function = bare(object), at = 0;
-        else if (op == PG_OP_FUNCTION && count == 3)
-            function = bare(PyTuple_GET_ITEM(args, 0)), at = 1;
-        if (function != NULL)
-            return call_bare(function, PyTuple_GET_ITEM(args, at),
-                             at + 1 < count ? PyTuple_GET_ITEM(args, at + 1) : Py_None);
-        if (PyErr_Occurred())
-            return NULL;
-    }
     return pg_op_evaluate(op, object, args);
 }
 

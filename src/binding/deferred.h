@@ -12,22 +12,29 @@
 #define PYGAS_BINDING_DEFERRED_H
 
 #include "call.h"
+#include "cancel.h"
 
 typedef struct pg_future pg_future_t;
 typedef struct pg_deferred pg_deferred_t;
 
 /* ---- requests ---- */
 
-/* pg_op_evaluate() for a request: a @pygas.deferred function or method does not wait in here. */
-PyObject *pg_deferred_evaluate(pg_op_t op, PyObject *object, PyObject *args);
+/* The function of a @pygas.deferred function or method that the operation calls, bound: *function,
+ * a new reference; NULL: it calls something else. -1 with an exception. Runs no Python code. */
+int pg_deferred_find(pg_op_t op, PyObject *object, PyObject *args, PyObject **function);
+
+/* pg_op_evaluate() for a request; `function` is what pg_deferred_find() found, which does not wait
+ * in here. */
+PyObject *pg_deferred_evaluate(pg_op_t op, PyObject *object, PyObject *args, PyObject *function);
 
 /* True if `result` of a request is to be waited for. Not if it is the object itself. */
 bool pg_deferred_is(pg_op_t op, PyObject *object, PyObject *result);
 
 /* Replies to the request of rank `source` once `result`, for which pg_deferred_is() holds, has an
- * outcome: now, or from the thread that settles it. 0, or -1 with an exception: not replied. */
-int pg_deferred_start(int source, const pg_request_head_t *head, PyObject *object,
-                      PyObject *result);
+ * outcome: now, or from the thread that settles it. `running`: the request's (cancel.h). 0, or -1
+ * with an exception: not replied. */
+int pg_deferred_start(int source, const pg_request_head_t *head, pg_cancellable_t *running,
+                      PyObject *object, PyObject *result);
 
 /* ---- Futures ---- */
 

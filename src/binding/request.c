@@ -243,8 +243,9 @@ static void serve(request_t *request)
 {
     const pg_request_head_t *head = &request->head;
     gas_msg_t *msg = request->msg;
-    PyObject *object = NULL, *args, *result = NULL;
+    PyObject *object = NULL, *args, *function = NULL, *result = NULL;
     gas_home_t *home = NULL, *before = NULL;
+    bool cancelled = false;
 
     args = receive_arguments(request);
     if (args == NULL)
@@ -254,14 +255,18 @@ static void serve(request_t *request)
         if (object == NULL)
             goto out;
     }
-    if (pg_settle_before(head->op, object, args) < 0)
+    if (pg_settle_before(head->op, object, args) < 0 ||
+        pg_deferred_find(head->op, object, args, &function) < 0)
+        goto out;
+    cancelled = !pg_cancellable_start(&request->cancellable, function != NULL);
+    if (cancelled)
         goto out;
     request->running.object = object;
     request->running.args = args;
-    result = pg_deferred_evaluate(head->op, object, args);
+    result = pg_deferred_evaluate(head->op, object, args, function);
     before = pg_home_set_of_results(home);
     if (result != NULL && pg_deferred_is(head->op, object, result)) {
-        if (pg_deferred_start(msg->source, head, object, result) < 0)
+        if (pg_deferred_start(msg->source, head, &request->cancellable, object, result) < 0)
             Py_CLEAR(result);
     } else if (result == NULL && !PyErr_Occurred()) { /* an iterator is exhausted */
         if (head->want == PG_WANT_PLAIN)
@@ -274,9 +279,10 @@ static void serve(request_t *request)
     pg_home_set_of_results(before);
 out:
     request->running.object = request->running.args = NULL;
-    if (result == NULL)
+    if (result == NULL && !cancelled)
         reply_exception(msg->source, head->call);
     Py_XDECREF(result);
+    Py_XDECREF(function);
     Py_XDECREF(args);
     Py_XDECREF(object);
     gas_home_unref(home);
@@ -346,6 +352,7 @@ static void refuse_without_thread(gas_job_t *job, const request_t *request)
 /* Frees a request; `served`: somebody has taken what it refers to. Also inside handlers. */
 static void discard(gas_job_t *job, request_t *request, bool served)
 {
+    pg_cancellable_end(&request->cancellable);
     if (!served)
         pg_payload_refuse(request->msg, &request->head.wire);
     if (request->pinned)
@@ -354,26 +361,36 @@ static void discard(gas_job_t *job, request_t *request, bool served)
     free(request);
 }
 
+/* False: the request is not to be run, and its caller knows or is told. */
+static bool is_to_be_served(request_t *request)
+{
+    bool running = atomic_load(&pg.phase) == PG_RUNNING;
+
+    if (pg_cancellable_is_cancelled(&request->cancellable) ||
+        (running && gas_rank_has_failed(pg.job, request->msg->source)))
+        return false;
+    if (running && !pg_home_is_closing())
+        return true;
+    if (pg_cancellable_start(&request->cancellable, false)) {
+        if (running)
+            refuse_without_thread(pg.job, request);
+        else
+            refuse_ended(pg.job, request);
+    }
+    return false;
+}
+
 static void request_run(gas_work_t *work)
 {
     request_t *request = (request_t *)work;
     unsigned depth = running_depth;
     pg_caller_t caller = running_for;
-    bool served = false;
+    bool served;
 
     running_depth = work->depth + 1;
     running_for = (pg_caller_t){request->msg->source, request->head.thread};
     pg_running_begin(&request->running, &request->head, request->msg->source);
-    if (!pg_cancellable_start(&request->cancellable))
-        ; /* it was cancelled, which has been answered */
-    else if (atomic_load(&pg.phase) != PG_RUNNING)
-        refuse_ended(pg.job, request);
-    else if (gas_rank_has_failed(pg.job, request->msg->source))
-        ; /* nobody waits for it any more */
-    else if (pg_home_is_closing())
-        refuse_without_thread(pg.job, request);
-    else
-        served = true;
+    served = is_to_be_served(request);
     if (served) {
         atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
         serve_apart(request);
@@ -400,7 +417,7 @@ static void queue(gas_job_t *job, request_t *request)
     gas_home_unref(home);
     if (queued)
         return;
-    if (pg_cancellable_start(&request->cancellable))
+    if (pg_cancellable_start(&request->cancellable, false))
         refuse_without_thread(job, request);
     discard(job, request, false);
 }
