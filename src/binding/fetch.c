@@ -44,7 +44,7 @@ static PyObject *landing_memory(const gas_msg_t *msg, const pg_wire_t *wire, siz
             land = wire->kind == PG_KIND_BYTEARRAY ? PG_LAND_BYTEARRAY : PG_LAND_BYTES;
         else
             land = (pg_land_t)lands[i - first];
-        object = pg_landing_new(land, msg->bulk[i].length);
+        object = pg_landing_new(land, msg->bulk[i].length, msg->bulk[i].place);
         if (object != NULL)
             PyList_SET_ITEM(memory, i, object);
         else

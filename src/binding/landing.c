@@ -57,10 +57,10 @@ static void watch(void)
 
 /* ---- the type ---- */
 
-static PyObject *landing_new(size_t length)
+static PyObject *landing_new(size_t length, uint64_t place)
 {
     landing_t *self;
-    void *memory = gas_pool_take(length);
+    void *memory = gas_pool_take(length, place != 0 ? place : GAS_POOL_ANYWHERE);
 
     if (memory == NULL)
         return PyErr_NoMemory();
@@ -260,7 +260,7 @@ pg_land_t pg_land_of(PyObject *object)
     return PyByteArray_CheckExact(object) ? PG_LAND_BYTEARRAY : PG_LAND_MEMORY;
 }
 
-PyObject *pg_landing_new(pg_land_t land, size_t length)
+PyObject *pg_landing_new(pg_land_t land, size_t length, uint64_t place)
 {
     if (length > (size_t)PY_SSIZE_T_MAX)
         return PyErr_NoMemory();
@@ -272,7 +272,7 @@ PyObject *pg_landing_new(pg_land_t land, size_t length)
     case PG_LAND_MEMORY:
         break;
     }
-    return landing_new(length);
+    return landing_new(length, place);
 }
 
 void *pg_landing_address(PyObject *object)

@@ -21,8 +21,9 @@ pg_land_t pg_land_of(PyObject *object);
 PyTypeObject *pg_landing_type_create(PyObject *module);
 
 /* An object to receive `length` bytes into, which nobody else refers to yet, with anything in it;
- * or NULL with an exception. The memory of a Landing is aligned to GAS_POOL_ALIGN. */
-PyObject *pg_landing_new(pg_land_t land, size_t length);
+ * or NULL with an exception. `place`: where the sender has them, 0 if that is not known. The memory
+ * of a Landing is aligned to GAS_POOL_ALIGN. */
+PyObject *pg_landing_new(pg_land_t land, size_t length, uint64_t place);
 
 /* Where to receive: the memory of what pg_landing_new() returned. */
 void *pg_landing_address(PyObject *object);

@@ -18,7 +18,7 @@ struct gas_msg {
     size_t data_length;
     const void *header;
     const void *data;
-    gas_bulk_t *bulk; /* lengths for everybody; the rest for the conduit only */
+    gas_bulk_t *bulk; /* lengths and places for everybody; the rest for the conduit */
     bool taken_in;    /* the layer above's, false at first */
     bool packed;      /* the bulk buffers came with the message and are in its own memory */
 };

@@ -13,9 +13,10 @@
  * The size of a class follows from the length alone, so blocks need no header, and a block that was
  * taken before the pool was closed can be given afterwards.
  *
- * The kernel copies a tenth faster when source and destination lie alike within a cache line, and a
- * large block of malloc's, so most arrays that are sent, begins 16 bytes past a page. So do these:
- * a mapping is a page longer than its block.
+ * The kernel copies a tenth faster when source and destination lie alike within a cache line. So a
+ * mapping is a page longer than its block, which begins where that is so: at a multiple of 16 bytes
+ * behind MAP_SKEW, but within a line of it. Unless told where the source lies, it begins as a large
+ * block of malloc's does.
  */
 #include "pool.h"
 
@@ -29,7 +30,8 @@
 #define PAGE ((size_t)4096)
 #define HUGE_PAGE ((size_t)2 << 20)
 #define MAP_MIN ((size_t)256 << 10)
-#define MAP_SKEW ((size_t)16)       /* of a block in its mapping */
+#define MAP_SKEW ((size_t)16)       /* of a block in its mapping, at least */
+#define LINE ((size_t)64)           /* of the cache */
 #define KEEP_MIN ((size_t)16 << 10) /* below, malloc is as good */
 #define CLASSES (64 * 8)
 
@@ -127,12 +129,28 @@ static void *block_new(size_t size, size_t huge_min)
     return base != NULL ? base + MAP_SKEW : NULL;
 }
 
-static void block_free(void *memory, size_t size)
+static void block_free(void *block, size_t size)
 {
     if (size < MAP_MIN)
-        free(memory);
+        free(block);
     else
-        munmap((char *)memory - MAP_SKEW, size + PAGE);
+        munmap((char *)block - MAP_SKEW, size + PAGE);
+}
+
+/* The memory in a block that lies like address `like` within a cache line. */
+static void *memory_in(block_t *block, size_t size, uint64_t like)
+{
+    size_t skew = (size_t)(like - (uintptr_t)block) % LINE;
+
+    return size < MAP_MIN ? block
+                          : (void *)((char *)block + skew / GAS_POOL_ALIGN * GAS_POOL_ALIGN);
+}
+
+static block_t *block_of(void *memory, size_t size)
+{
+    if (size < MAP_MIN)
+        return memory;
+    return (block_t *)((char *)memory - (uintptr_t)memory % PAGE + MAP_SKEW);
 }
 
 static void link_locked(block_t *block, unsigned index)
@@ -220,7 +238,7 @@ void gas_pool_close(void)
     free_all(evicted);
 }
 
-void *gas_pool_take(size_t length)
+void *gas_pool_take(size_t length, uint64_t like)
 {
     unsigned index;
     size_t size = class_of(length, &index), huge_min;
@@ -238,29 +256,32 @@ void *gas_pool_take(size_t length)
     }
     huge_min = pool.huge_min;
     pthread_mutex_unlock(&pool.lock);
-    return block != NULL ? block : block_new(size, huge_min);
+    if (block == NULL)
+        block = block_new(size, huge_min);
+    return block != NULL ? memory_in(block, size, like) : NULL;
 }
 
 void gas_pool_give(void *memory, size_t length)
 {
     unsigned index;
     size_t size = class_of(length, &index);
-    block_t *block = memory, *evicted = NULL;
+    block_t *block, *evicted = NULL;
 
     if (memory == NULL)
         return;
+    block = block_of(memory, size);
     pthread_mutex_lock(&pool.lock);
     if (size >= KEEP_MIN && size <= pool.keep) {
         evicted = evict_locked(0, pool.keep - size);
         block->size = size;
         block->since = gas_clock_now();
         link_locked(block, index);
-        memory = NULL;
+        block = NULL;
     }
     pthread_mutex_unlock(&pool.lock);
     free_all(evicted);
-    if (memory != NULL)
-        block_free(memory, size);
+    if (block != NULL)
+        block_free(block, size);
 }
 
 void gas_pool_advise(void *memory, size_t length)

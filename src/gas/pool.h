@@ -30,8 +30,11 @@ void gas_pool_open(const gas_config_t *config);
 /* Gives back to the system what is kept. Blocks in use stay valid. */
 void gas_pool_close(void);
 
-/* Memory of `length` bytes, aligned, with anything in it; NULL without memory. */
-void *gas_pool_take(size_t length);
+/* Memory of `length` bytes, aligned, with anything in it; NULL without memory. A large block lies
+ * within a cache line as the address `like` does, as far as it is aligned: copying from there is
+ * faster. GAS_POOL_ANYWHERE: where malloc would put it. */
+#define GAS_POOL_ANYWHERE 16u
+void *gas_pool_take(size_t length, uint64_t like);
 
 /* Takes it back. `length` as it was taken. NULL is allowed. */
 void gas_pool_give(void *memory, size_t length);

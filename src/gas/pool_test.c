@@ -31,13 +31,14 @@ static void test_sizes(void)
 {
     reopen(64 * MIB, 1000);
     for (size_t length = 0; length < 20 * MIB; length = length * 5 / 4 + 1) {
-        unsigned char *memory = gas_pool_take(length);
+        unsigned char *memory = gas_pool_take(length, GAS_POOL_ANYWHERE);
 
         CHECK(memory != NULL && (uintptr_t)memory % GAS_POOL_ALIGN == 0);
         memset(memory, 0xa5, length);
         gas_pool_give(memory, length);
     }
-    CHECK(gas_pool_take(SIZE_MAX) == NULL && gas_pool_take(SIZE_MAX / 2) == NULL);
+    CHECK(gas_pool_take(SIZE_MAX, GAS_POOL_ANYWHERE) == NULL &&
+          gas_pool_take(SIZE_MAX / 2, GAS_POOL_ANYWHERE) == NULL);
     gas_pool_give(NULL, 5);
     gas_pool_close();
     CHECK(kept() == 0);
@@ -48,18 +49,43 @@ static void test_reuse(void)
     void *first, *second, *third;
 
     reopen(64 * MIB, 1000);
-    first = gas_pool_take(MIB);
+    first = gas_pool_take(MIB, GAS_POOL_ANYWHERE);
     gas_pool_give(first, MIB);
     CHECK(kept() == MIB);
-    second = gas_pool_take(MIB - 4096); /* of the same class */
+    second = gas_pool_take(MIB - 4096, GAS_POOL_ANYWHERE); /* of the same class */
     CHECK(second == first && kept() == 0);
-    third = gas_pool_take(MIB);
+    third = gas_pool_take(MIB, GAS_POOL_ANYWHERE);
     CHECK(third != first);
     gas_pool_give(second, MIB - 4096);
     gas_pool_give(third, MIB);
-    CHECK(gas_pool_take(MIB) == third); /* the youngest first */
-    CHECK(gas_pool_take(2 * MIB) != first);
-    CHECK(gas_pool_take(MIB) == first);
+    CHECK(gas_pool_take(MIB, GAS_POOL_ANYWHERE) == third); /* the youngest first */
+    CHECK(gas_pool_take(2 * MIB, GAS_POOL_ANYWHERE) != first);
+    CHECK(gas_pool_take(MIB, GAS_POOL_ANYWHERE) == first);
+}
+
+/* The same block, in the same class, wherever it begins. */
+static void test_like(void)
+{
+    char *block, *memory;
+
+    reopen(64 * MIB, 1000);
+    block = gas_pool_take(MIB, GAS_POOL_ANYWHERE);
+    gas_pool_give(block, MIB);
+    for (uint64_t like = 4096; like < 4096 + 3 * 64; like += 8) {
+        memory = gas_pool_take(MIB, like);
+        CHECK((uintptr_t)memory % 64 == like / 16 * 16 % 64);
+        CHECK(memory >= block && memory < block + 64);
+        memset(memory, 0xa5, MIB);
+        gas_pool_give(memory, MIB);
+        CHECK(kept() == MIB);
+    }
+    memory = gas_pool_take(1000, 4096 + 32); /* a small one: no matter */
+    CHECK((uintptr_t)memory % GAS_POOL_ALIGN == 0);
+    gas_pool_give(memory, 1000);
+    gas_pool_close();
+    memory = gas_pool_take(MIB, 4096 + 48);
+    gas_pool_give(memory, MIB); /* not kept: unmapped, all of it */
+    CHECK(kept() == 0);
 }
 
 static void test_limit(void)
@@ -68,18 +94,18 @@ static void test_limit(void)
 
     reopen(5 * MIB, 1000);
     for (int i = 0; i < 10; i++)
-        blocks[i] = gas_pool_take(MIB);
+        blocks[i] = gas_pool_take(MIB, GAS_POOL_ANYWHERE);
     for (int i = 0; i < 10; i++) {
         gas_pool_give(blocks[i], MIB);
         CHECK(kept() == (size_t)(i < 5 ? i + 1 : 5) * MIB);
     }
     for (int i = 9; i >= 5; i--) /* the oldest have gone */
-        CHECK(gas_pool_take(MIB) == blocks[i]);
+        CHECK(gas_pool_take(MIB, GAS_POOL_ANYWHERE) == blocks[i]);
     CHECK(kept() == 0);
-    gas_pool_give(gas_pool_take(6 * MIB), 6 * MIB); /* too large to be kept */
+    gas_pool_give(gas_pool_take(6 * MIB, GAS_POOL_ANYWHERE), 6 * MIB); /* too large to be kept */
     CHECK(kept() == 0);
     reopen(0, 1000);
-    gas_pool_give(gas_pool_take(MIB), MIB);
+    gas_pool_give(gas_pool_take(MIB, GAS_POOL_ANYWHERE), MIB);
     CHECK(kept() == 0);
 }
 
@@ -89,8 +115,8 @@ static void test_idle(void)
 
     reopen(64 * MIB, 1000);
     CHECK(gas_pool_sweep() == GAS_FOREVER);
-    old = gas_pool_take(MIB);
-    young = gas_pool_take(MIB);
+    old = gas_pool_take(MIB, GAS_POOL_ANYWHERE);
+    young = gas_pool_take(MIB, GAS_POOL_ANYWHERE);
     gas_pool_give(old, MIB);
     CHECK(gas_pool_sweep() <= 1000000001u);
     usleep(1100000);
@@ -105,7 +131,7 @@ static void test_given_after_the_end(void)
     void *memory;
 
     reopen(64 * MIB, 1000);
-    memory = gas_pool_take(3 * MIB);
+    memory = gas_pool_take(3 * MIB, GAS_POOL_ANYWHERE);
     gas_pool_close();
     gas_pool_give(memory, 3 * MIB);
     CHECK(kept() == 0);
@@ -129,7 +155,7 @@ static void *churn(void *arg)
             held[slot] = NULL;
         } else {
             length[slot] = (size_t)1 + ((seed = seed * 1103515245u + 12345u) >> 8 & 0xfffff);
-            held[slot] = gas_pool_take(length[slot]);
+            held[slot] = gas_pool_take(length[slot], seed);
             held[slot][0] = held[slot][length[slot] - 1] = (unsigned char)slot;
         }
         if (i % 500 == 0)
@@ -158,6 +184,7 @@ int main(void)
 {
     RUN(test_sizes);
     RUN(test_reuse);
+    RUN(test_like);
     RUN(test_limit);
     RUN(test_idle);
     RUN(test_given_after_the_end);

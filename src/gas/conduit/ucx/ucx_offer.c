@@ -111,7 +111,7 @@ void *ucx_bulk_duplicate(gas_iov_t *bulk, uint32_t count, size_t *length)
 
     for (uint32_t i = 0; i < count; i++)
         total += bulk[i].length;
-    copy = at = gas_pool_take(total);
+    copy = at = gas_pool_take(total, GAS_POOL_ANYWHERE);
     if (copy == NULL) {
         gas_error(GAS_ERR_NO_MEMORY, "no memory for a copy of %zu bytes that are being sent",
                   total);
