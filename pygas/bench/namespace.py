@@ -7,6 +7,9 @@ To make two, as root::
     ip link set va netns A && ip link set vb netns B
     ip -n A addr add 10.0.0.1/24 dev va && ip -n A link set va up && ip -n A link set lo up
     ip -n B addr add 10.0.0.2/24 dev vb && ip -n B link set vb up && ip -n B link set lo up
+
+Run as a program by MPICH's launcher (``python -m pygas.bench.namespace MODULE``) it enters the
+namespace of its rank and runs the module there.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import runpy
+import sys
 
 from pygas import _job
 
@@ -31,6 +36,12 @@ def _check(outcome: int, what: str) -> None:
         raise OSError(error, f"cannot {what}: {os.strerror(error)}")
 
 
+def rank() -> int:
+    """Of this process in a job of PyGAS's, or, before MPI starts, of MPICH's."""
+    found = re.search(r"rank:(\d+)", _job._spec or "")
+    return int(found[1] if found else os.environ.get("PMI_RANK", "0"))
+
+
 def enter() -> None:
     """Move this process to the namespace of its rank, before the job starts; none named: stay.
 
@@ -42,9 +53,7 @@ def enter() -> None:
     names = os.environ.get(VARIABLE)
     if not names:
         return
-    rank = re.search(r"rank:(\d+)", _job._spec or "")
-    number = int(rank.group(1)) if rank else 0
-    path = f"/var/run/netns/{names.split(',')[number % 2]}"
+    path = f"/var/run/netns/{names.split(',')[rank() % 2]}"
     libc = ctypes.CDLL(None, use_errno=True)
     with open(path, "rb") as handle:
         _check(libc.setns(handle.fileno(), _CLONE_NEWNET), f"enter {path}")
@@ -52,3 +61,8 @@ def enter() -> None:
     _check(libc.unshare(_CLONE_NEWNS), "leave the mount namespace")
     _check(libc.mount(None, b"/", None, _MS_REC | _MS_SLAVE, None), "keep mounts apart")
     _check(libc.mount(b"sysfs", b"/sys", b"sysfs", 0, None), "mount /sys")
+
+
+if __name__ == "__main__":
+    enter()
+    runpy.run_module(sys.argv[1], run_name="__main__")

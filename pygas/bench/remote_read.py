@@ -42,7 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--netns",
         metavar="A,B",
-        help="over TCP, even ranks in the network namespace A, odd ones in B (PyGAS only; as root)",
+        help="over TCP, even ranks in the network namespace A, odd ones in B (as root; mpi4py only "
+        "with MPICH, whose ranks meet there too)",
     )
     parser.add_argument(
         "--power-max", type=int, default=25, metavar="P", help="read up to 2**P bytes (default: 25)"
@@ -136,7 +137,14 @@ class _Variants:
         python = [sys.executable, "-m"]
         self.commands["PyGAS"] = [*python, "pygas", "run", *ranks, "-m", __spec__.name]
         if args.netns:
-            self.left_out.append("mpi4py and OpenSHMEM (not started in network namespaces)")
+            self.left_out.append("OpenSHMEM (not started in network namespaces)")
+            hydra = shutil.which("mpiexec.hydra")
+            if importlib.util.find_spec("mpi4py") and hydra:
+                # Not by shared memory, though it is one host.
+                self.environment["MPIR_CVAR_NOLOCAL"] = "1"
+                self.commands["mpi4py"] = [hydra, *ranks, *python, namespace.__name__, _MPI]
+            else:
+                self.left_out.append("mpi4py (needs the package and MPICH: pip install mpich)")
             return
         if importlib.util.find_spec("mpi4py") and shutil.which("mpirun"):
             self.commands["mpi4py"] = [*mpi, *(_TCP_MCA if args.tcp else []), *python, _MPI]
