@@ -71,8 +71,12 @@ def test_cycles_are_collected() -> None:
     thing.reply.result()
     alive.append(weakref.ref(thing.reply))
     del thing
-    gc.collect()
-    assert [ref() for ref in alive] == [None] * 3
+
+    def are_collected() -> bool:
+        gc.collect()
+        return [ref() for ref in alive] == [None] * 3
+
+    until(are_collected)  # the thread that called back may still have one
     pygas.barrier()
 
 
