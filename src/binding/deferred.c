@@ -327,13 +327,6 @@ static PyObject *bare_method(PyObject *object, PyObject *text)
     return method;
 }
 
-/* Where a call's tuple of arguments has the positional ones; then come those by name, or nothing.
- */
-static Py_ssize_t position_of_args(pg_op_t op)
-{
-    return op == PG_OP_CALL ? 0 : 1;
-}
-
 int pg_deferred_find(pg_op_t op, PyObject *object, PyObject *args, PyObject **function)
 {
     Py_ssize_t count;
