@@ -235,13 +235,16 @@ def collect() -> int:
         on all ranks.
     RuntimeError
         On every rank, if the ranks exchanged requests all the time: other threads were at work. On
-        a free-threaded build.
+        a free-threaded interpreter whose lock is off.
     MemoryError
         On every rank, if one has none left to look at all its objects.
     """
     init()
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
-        raise RuntimeError("collect() needs an interpreter with a lock (not a free-threaded build)")
+        raise RuntimeError(
+            "collect() looks at all objects at one moment, which needs the interpreter lock: start "
+            "the job with PYTHON_GIL=1"
+        )
     core().hold(True)
     try:
         core().catch_up()

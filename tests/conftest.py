@@ -13,6 +13,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -103,6 +104,19 @@ def nothing_left() -> Iterator[None]:
     before = shared_memory_files()
     yield
     assert shared_memory_files() <= before
+
+
+@pytest.fixture
+def forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep ranks from printing what CPython thinks of fork() in a process with threads."""
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore:This process:DeprecationWarning")
+
+
+@pytest.fixture
+def interpreter_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have ranks run with the interpreter lock, where they could do without."""
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        monkeypatch.setenv("PYTHON_GIL", "1")
 
 
 @pytest.fixture(autouse=True)

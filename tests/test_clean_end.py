@@ -106,6 +106,7 @@ if pygas.MYTHREAD == 1:
     assert (result.returncode, result.stdout) == (4, "x" * 300_000 + "\n")
 
 
+@pytest.mark.usefixtures("forks")
 def test_a_child_that_exits(tmp_path: pathlib.Path) -> None:
     text = """
 import atexit, os, sys

@@ -21,6 +21,8 @@ from test_proxy_model import on_rank_0
 import pygas
 from pygas._job import core
 
+pytestmark = pytest.mark.usefixtures("interpreter_lock")
+
 
 class Node:
     """An object with links; its finalizer may be watched."""

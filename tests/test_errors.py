@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from futurekit import until
 
 import pygas
 
@@ -175,14 +176,23 @@ def test_peculiar_exceptions_arrive() -> None:
     pygas.barrier()
 
 
+interrupted: list[bool] = []
+
+
+def was_interrupted() -> bool:
+    return bool(interrupted)
+
+
 @pytest.mark.ranks(2)
 def test_a_keyboard_interrupt_reaches_both() -> None:
     if pygas.MYTHREAD == 0:
         assert type(caught(throw, KeyboardInterrupt)) is KeyboardInterrupt
+        until(lambda: pygas.at(1).call(was_interrupted))  # the reply may come before
         pygas.barrier()
     else:
         with pytest.raises(KeyboardInterrupt):
             pygas.barrier()
+        interrupted.append(True)
         pygas.barrier()
 
 

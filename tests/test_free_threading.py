@@ -7,15 +7,19 @@ On ordinary interpreters it is a test of threads. On a free-threaded one whose l
 from __future__ import annotations
 
 import gc
+import os
 import random
+import sys
+import sysconfig
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from futurekit import LIMIT, in_thread
+from futurekit import LIMIT, in_thread, until
 
 import pygas
 
@@ -51,6 +55,22 @@ class Thing:
         self.text = f"thing {number}"
 
 
+class Holder:
+    """Keeps something, and drops it in the thread that runs the request or in another one."""
+
+    def __init__(self) -> None:
+        self.things: list[Any] = []
+
+    def put(self, thing: Any) -> None:
+        self.things.append(thing)
+
+    def drop(self, elsewhere: bool) -> None:
+        if elsewhere:
+            in_thread(self.things.clear).join()
+        else:
+            self.things.clear()
+
+
 def on_threads(work: Callable[[int], None]) -> None:
     """Call work(0), work(1), ... at the same time, each on a thread; raise what one raised."""
     gate = threading.Barrier(THREADS)
@@ -68,6 +88,36 @@ def on_threads(work: Callable[[int], None]) -> None:
         thread.join()
     if failures:
         raise failures[0]
+
+
+@pytest.mark.ranks(1)
+def test_the_lock_stays_off() -> None:
+    """The extension does without it; only collect() does not."""
+    pygas.init()
+    locked = getattr(sys, "_is_gil_enabled", lambda: True)()
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        assert locked == (os.environ.get("PYTHON_GIL") == "1")
+    if locked:
+        assert pygas.collect() == 0
+    else:
+        with pytest.raises(RuntimeError, match="PYTHON_GIL=1"):
+            pygas.collect()
+
+
+@pytest.mark.ranks(2, timeout=60)
+def test_what_another_thread_drops_goes_too() -> None:
+    """Without the lock only the thread that made an object frees it, and that waits here."""
+    kept: Any = pygas.share(Holder(), 1)
+    if pygas.MYTHREAD == 0:
+        for i in range(20):
+            gone: list[int] = []
+            thing = Thing(i)
+            weakref.finalize(thing, gone.append, i)
+            kept.put(pygas.Proxy(thing))
+            del thing
+            kept.drop(i % 2 == 0)
+            until(lambda gone=gone: gone)
+    pygas.barrier()
 
 
 @pytest.mark.ranks(2, timeout=120)

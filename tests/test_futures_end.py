@@ -135,6 +135,7 @@ else:
 """
 
 
+@pytest.mark.usefixtures("forks")
 def test_the_end_and_forks(tmp_path: Path) -> None:
     program = tmp_path / "ends.py"
     program.write_text(ENDS)

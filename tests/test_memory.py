@@ -14,7 +14,7 @@ import sysconfig
 import threading
 import time
 import weakref
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from conftest import run_ranks
@@ -29,14 +29,15 @@ LIMIT = 20.0
 class Thing:
     """Counts how many of it there are on this rank."""
 
-    alive = 0
+    born: ClassVar[list[None]] = []  # lists: without an interpreter lock += loses some
+    gone: ClassVar[list[None]] = []
 
     def __init__(self, value: Any = None) -> None:
-        Thing.alive += 1
+        Thing.born.append(None)
         self.value = value
 
     def __del__(self) -> None:
-        Thing.alive -= 1
+        Thing.gone.append(None)
 
     def me(self) -> Thing:
         return self
@@ -59,7 +60,7 @@ class Thing:
 
 def alive() -> int:
     gc.collect()
-    return Thing.alive
+    return len(Thing.born) - len(Thing.gone)
 
 
 def counts() -> tuple[int, int]:

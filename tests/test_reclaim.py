@@ -8,6 +8,8 @@ import pytest
 from conftest import HERE, run_ranks
 from test_failure import check_survivors
 
+pytestmark = pytest.mark.usefixtures("interpreter_lock")
+
 THINGS = """
     import gc, weakref
     from pygas._job import core

@@ -17,7 +17,9 @@
  * not even in the waits of those that do: they are left to the executor.
  *
  * Without an interpreter lock there is nothing to be let into: the executor runs beside the
- * program, and the main thread is called upon for objects of its own only.
+ * program, and the main thread is called upon for objects of its own only. What another thread
+ * drops last of the objects that the executor has made (Proxies among them) only it can free, so it
+ * looks now and then, as the waits of all threads do (interp.h).
  *
  * `pending` is set from the moment a pending call is queued until it runs, so there is at most one.
  * A kick never blocks: it may come from inside a handler. The executor keeps one thread state for
@@ -279,6 +281,49 @@ static void serve(PyThreadState **attached)
     pg_share_end(asked);
 }
 
+#ifdef Py_GIL_DISABLED
+
+/* Lets go of what other threads have dropped and only the executor can free. Detached. */
+static void let_go(PyThreadState **attached)
+{
+    atomic_fetch_add(&pg.users, 1);
+    if (!atomic_load(&attend.stopping) && atomic_load(&pg.phase) == PG_RUNNING &&
+        pg_interp_has_dropped(*attached)) {
+        PyEval_RestoreThread(*attached);
+        if (pg_interp_let_go() != 0)
+            PyErr_WriteUnraisable(NULL);
+        *attached = PyEval_SaveThread();
+    }
+    pg_leave();
+}
+
+/* True if the executor was roused; it may not be for long, and looks around meanwhile. Detached. */
+static bool await_rousing(PyThreadState **attached)
+{
+    struct timespec end;
+
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_nsec += GAS_WAIT_SIGNALS;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_nsec -= 1000000000;
+        end.tv_sec++;
+    }
+    if (sem_timedwait(&attend.wake, &end) == 0)
+        return true;
+    let_go(attached);
+    return false;
+}
+
+#else
+
+static bool await_rousing(PyThreadState **attached)
+{
+    (void)attached;
+    return sem_wait(&attend.wake) == 0;
+}
+
+#endif
+
 static void *executor_main(void *arg)
 {
     PyGILState_STATE gil = PyGILState_Ensure();
@@ -288,7 +333,7 @@ static void *executor_main(void *arg)
     pg_home_set_executor();
     gas_thread_hasten();
     while (!atomic_load(&attend.stopping)) {
-        if (sem_wait(&attend.wake) != 0 && errno == EINTR)
+        if (!await_rousing(&attached))
             continue;
         atomic_store(&attend.roused, false);
         atomic_fetch_add(&pg.users, 1);

@@ -4,6 +4,9 @@
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
+#ifdef Py_GIL_DISABLED
+#include <internal/pycore_ceval.h>
+#endif
 #include <internal/pycore_frame.h>
 #include <internal/pycore_interp.h>
 #include <internal/pycore_runtime.h>
@@ -58,6 +61,34 @@ bool pg_interp_has_lock(void)
 {
     return __atomic_load_n((int *)&PyInterpreterState_Main()->ceval.gil->enabled,
                            __ATOMIC_RELAXED) != 0;
+}
+
+bool pg_interp_has_dropped(PyThreadState *state)
+{
+    return (__atomic_load_n(&state->eval_breaker, __ATOMIC_RELAXED) &
+            _PY_EVAL_EXPLICIT_MERGE_BIT) != 0;
+}
+
+int pg_interp_let_go(void)
+{
+    PyObject *pending, *code, *globals, *result = NULL;
+
+    if (!pg_interp_has_dropped(PyThreadState_Get()))
+        return 0;
+    pending = PyErr_GetRaisedException();
+    code = Py_CompileString("None", "<pygas>", Py_eval_input);
+    globals = code != NULL ? PyDict_New() : NULL;
+    if (globals != NULL)
+        result =
+            PyEval_EvalCode(code, globals, globals); /* it looks before its first instruction */
+    Py_XDECREF(globals);
+    Py_XDECREF(code);
+    if (pending != NULL && result != NULL)
+        PyErr_SetRaisedException(pending);
+    else
+        Py_XDECREF(pending);
+    Py_XDECREF(result);
+    return result != NULL ? 0 : -1;
 }
 
 #endif

@@ -36,6 +36,22 @@ static inline bool pg_interp_has_lock(void)
 }
 #endif
 
+/* Without an interpreter lock only the thread that made an object frees it: what another thread
+ * dropped last waits for the first to run bytecode, for ever if that waits here. True if there is
+ * something of the thread whose state this is. That thread, attached or not. */
+#ifdef Py_GIL_DISABLED
+bool pg_interp_has_dropped(PyThreadState *state);
+
+/* Lets go of it, as bytecode would, which may run finalizers. 0, or -1 with an exception, which is
+ * that of a signal handler. Attached. */
+int pg_interp_let_go(void);
+#else
+static inline int pg_interp_let_go(void)
+{
+    return 0;
+}
+#endif
+
 /* True if the running bytecode is the first half of a method call, `object.name(...)`, and has
  * asked for the attribute `name` to call it at once. False when in doubt: always, on versions whose
  * frames this file does not know. Attached. */

@@ -2,6 +2,7 @@
 
 #include "attend.h"
 #include "blocked.h"
+#include "interp.h"
 #include "request.h"
 #include "settle.h"
 
@@ -53,7 +54,7 @@ static int wait_running(gas_event_t *event, uint64_t deadline, int owner)
             served = true;
             /* fall through */
         case GAS_INTERRUPTED:
-            if (PyErr_CheckSignals() != 0)
+            if (PyErr_CheckSignals() != 0 || pg_interp_let_go() != 0)
                 return -1;
             if (owner >= 0)
                 ask_if_long(owner, &since, &patience);
