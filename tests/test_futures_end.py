@@ -92,11 +92,15 @@ def report(name, act):
     except Exception as e:
         print(name, type(e).__name__, e)
 
+def last():
+    while not os.path.exists(sys.argv[1]):
+        time.sleep(0.01)
+
 if pygas.MYTHREAD == 0:
     there = pygas.at(1)
     settled = there.submit(abs, -3)
     settled.result()
-    pending = there.submit(time.sleep, 0.5)
+    pending = there.submit(last)
     hand = pygas.Future()
     pid = os.fork()
     if pid == 0:
@@ -113,7 +117,7 @@ if pygas.MYTHREAD == 0:
         sys.stdout.flush()
         os._exit(0)
     os.waitpid(pid, 0)
-    never = there.submit(time.sleep, 0.3)
+    never = there.submit(last)
     never.add_done_callback(lambda f: print("at the end", type(f.exception()).__name__))
     chain = never.then(abs)
     whole = pygas.gather(never, chain)
@@ -129,8 +133,7 @@ if pygas.MYTHREAD == 0:
     open(sys.argv[1], "w").close()
 else:
     pygas.init()
-    while not os.path.exists(sys.argv[1]):
-        time.sleep(0.01)
+    last()
     core.finish(True)
 """
 
