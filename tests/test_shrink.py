@@ -55,12 +55,12 @@ PREFACE = """
                     time.sleep(0.002)
             left = meetings
 
-    def has_left():
-        return left == meetings
+    def has_left(meeting):
+        return left == meeting
 
     def kill(victim):
         "By a request, when it has left the meeting as the last one."
-        while not pygas.at(victim).call(has_left):
+        while not pygas.at(victim).call(has_left, meetings):
             time.sleep(0.002)
         pygas.at(victim).call(now)
 
