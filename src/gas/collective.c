@@ -480,7 +480,9 @@ gas_status_t gas_coll_start(gas_team_t *team, const gas_coll_args_t *args, gas_c
     return GAS_OK;
 }
 
-gas_status_t gas_coll_open(gas_team_t *team, const gas_coll_args_t *args, gas_coll_t **out)
+/* Begins an exchange; `refusal` as in begin(). */
+static gas_status_t open_exchange(gas_team_t *team, const gas_coll_args_t *args,
+                                  const char *refusal, gas_coll_t **out)
 {
     gas_status_t status = check_args(team, args);
     gas_coll_t *coll;
@@ -492,7 +494,7 @@ gas_status_t gas_coll_open(gas_team_t *team, const gas_coll_args_t *args, gas_co
         return GAS_ERR_NO_MEMORY;
     coll->is_exchange = true;
     coll->is_last = true;
-    status = begin(coll, NULL);
+    status = begin(coll, refusal);
     if (status != GAS_OK) {
         free(coll);
         return status;
@@ -501,23 +503,21 @@ gas_status_t gas_coll_open(gas_team_t *team, const gas_coll_args_t *args, gas_co
     return GAS_OK;
 }
 
+gas_status_t gas_coll_open(gas_team_t *team, const gas_coll_args_t *args, gas_coll_t **out)
+{
+    return open_exchange(team, args, NULL, out);
+}
+
 gas_status_t gas_coll_refuse(gas_team_t *team, const gas_coll_args_t *args, const char *why)
 {
-    gas_status_t status = check_args(team, args);
     gas_coll_t *coll;
+    gas_status_t status = open_exchange(team, args, why, &coll);
 
     if (status != GAS_OK)
         return status;
-    coll = create(team, args);
-    if (coll == NULL)
-        return GAS_ERR_NO_MEMORY;
-    coll->is_exchange = true;
-    coll->is_last = true;
-    status = begin(coll, why);
-    if (status == GAS_OK)
-        gas_coll_close(coll);
+    gas_coll_close(coll);
     gas_coll_free(coll);
-    return status;
+    return GAS_OK;
 }
 
 void gas_coll_take(gas_coll_t *coll, gas_coll_recv_t *recv, int source)
