@@ -50,6 +50,31 @@ def everything(shape: tuple[int, ...], dtype: Any, way: str) -> list[Any]:
     out = np.zeros((size, *shape), dtype).view(type(array))
     assert world.allgather(array, out=out) is out
     got.append(out)
+    out = np.zeros((size, *shape), dtype).view(type(array))
+    result = world.gather(array, last, out=out if world.rank == last else ...)
+    assert result is (out if world.rank == last else None)
+    got.append(out)
+    return got + with_entries(array)
+
+
+def with_entries(array: np.ndarray) -> list[Any]:
+    """Do what takes an array with an entry for each rank."""
+    world, size = pygas.world, pygas.THREADS
+    last = size - 1
+    entries = np.stack([np.asarray(array)] * size) + np.arange(size).reshape(
+        -1, *[1] * array.ndim
+    ).astype(array.dtype)
+    entries = entries.astype(array.dtype).view(type(array))
+    got: list[Any] = [world.reduce_scatter(entries)]
+    out = np.zeros_like(array)
+    assert world.reduce_scatter(entries, pygas.PROD, out=out) is out
+    got.append(out)
+    out = np.zeros_like(array)
+    assert world.scatter(entries if world.rank == last else None, last, out=out) is out
+    got.append(out)
+    others = np.zeros_like(entries)
+    assert world.alltoall(entries, out=others) is others
+    got.append(others)
     return got
 
 
@@ -108,10 +133,65 @@ def test_what_is_plain() -> None:
     assert not is_taken(Kind.BROADCAST, array, frozen)
     for root in (-1, size, 2**40):
         assert not is_taken(Kind.BROADCAST, array, array, 0, root)
-    for kind in (-1, 2**40, Kind.BARRIER, Kind.ALLTOALL, Kind.SHARE, Kind.CHECK):
+    for kind in (-1, 2**40, Kind.BARRIER, Kind.SHARE, Kind.CHECK):
         assert not is_taken(kind, array, out, 1)
     with pytest.raises(TypeError):
         pygas.world._members.operate_plain(Kind.ALLREDUCE, array)
+    assert pygas.allreduce(1) == size
+
+
+@pytest.mark.ranks(2)
+def test_what_is_plain_with_an_entry_for_each_rank() -> None:
+    size, first = pygas.THREADS, pygas.MYTHREAD == 0
+    entries = np.arange(2.0 * size).reshape(size, 2)
+    one, others = np.zeros(2), np.zeros((size, 2))
+    for kind, value, out, op in (
+        (Kind.SCATTER, entries, one, 0),
+        (Kind.GATHER, one, others if first else None, 0),
+        (Kind.ALLTOALL, entries, others, 0),
+        (Kind.REDUCE_SCATTER, entries, one, 1),
+        (Kind.REDUCE_SCATTER, entries, None, 1),
+    ):
+        assert is_taken(kind, value, out, op)
+    assert (one == size * entries[pygas.MYTHREAD]).all()
+    more, none = np.zeros((size + 1, 2)), np.ones(())
+    both = np.zeros(3 * size)
+    low, high = both[: 2 * size].reshape(size, 2), both[size:].reshape(size, 2)
+    for kind, value, out, op in (
+        (Kind.ALLTOALL, more, more.copy(), 0),
+        (Kind.ALLTOALL, none, none.copy(), 0),
+        (Kind.ALLTOALL, entries, one, 0),
+        (Kind.ALLTOALL, entries, entries, 0),
+        (Kind.ALLTOALL, low, high, 0),
+        (Kind.ALLTOALL, high, low, 0),
+        (Kind.ALLTOALL, entries.tolist(), others, 0),
+        (Kind.REDUCE_SCATTER, more, one, 1),
+        (Kind.REDUCE_SCATTER, none, None, 1),
+        (Kind.REDUCE_SCATTER, entries, others, 1),
+        (Kind.REDUCE_SCATTER, entries, one.astype("f"), 1),
+        (Kind.REDUCE_SCATTER, entries, one, 0),
+        (Kind.SCATTER, more, [0.0, 0.0], 0),
+        (Kind.SCATTER, none, None, 0),
+        (Kind.SCATTER, entries.tolist(), one.astype("O"), 0),
+        (Kind.GATHER, one.tolist(), others, 0),
+    ):
+        assert not is_taken(kind, value, out, op)
+    if first:
+        assert not is_taken(Kind.SCATTER, more, one)
+        assert not is_taken(Kind.GATHER, one, more)
+    assert pygas.allreduce(1) == size
+    with pytest.raises(ValueError, match="share memory"):
+        pygas.alltoall(low, out=high)
+    with pytest.raises(ValueError if first else pygas.CollectiveError):
+        pygas.scatter(more, out=one)
+    for disagree in (
+        lambda team: team.gather(one if first else np.zeros(3), out=others if first else ...),
+        lambda team: team.scatter(entries, team.rank, out=one),
+    ):
+        team = pygas.world.split(0)
+        with pytest.raises(pygas.CollectiveError):
+            disagree(team)
+            team.barrier()  # who had nothing to wait for is told now
     assert pygas.allreduce(1) == size
 
 

@@ -97,6 +97,10 @@ class Begin:
         )
 
     def _gather(self, blocks: bool, obj: Any, root: int, out: Any) -> Any:
+        if blocks and out is not None:
+            result = self._plain(Kind.GATHER, obj, out, 0, root)
+            if result is not NotImplemented:
+                return result
         members = self._members
         self._compare(blocks, root)
         with _Preparing(members, Kind.GATHER):
@@ -138,6 +142,10 @@ class Begin:
         return each
 
     def _scatter(self, blocks: bool, objs: Any, root: int, out: Any) -> Any:
+        if blocks and out is not None:
+            result = self._plain(Kind.SCATTER, objs, out, 0, root)
+            if result is not NotImplemented:
+                return result
         members = self._members
         self._compare(blocks, root)
         each: Any = None
@@ -156,6 +164,10 @@ class Begin:
         )
 
     def _alltoall(self, blocks: bool, objs: Any, out: Any) -> Any:
+        if blocks and out is not None:
+            result = self._plain(Kind.ALLTOALL, objs, out)
+            if result is not NotImplemented:
+                return result
         members = self._members
         self._compare(blocks)
         each: Any = None
@@ -204,6 +216,10 @@ class Begin:
         return self._objects(blocks, kind, start, root, by.signature)
 
     def _reduce_scatter(self, blocks: bool, values: Any, op: Op, out: Any, ordered: bool) -> Any:
+        if blocks and type(op) is Operator and op.code:
+            result = self._plain(Kind.REDUCE_SCATTER, values, out, op.code, 0, ordered)
+            if result is not NotImplemented:
+                return result
         members = self._members
         self._compare(blocks)
         each: Any = None

@@ -64,9 +64,39 @@ static gas_type_t plain_type(const pg_numpy_t *numpy, PyObject *object)
     return GAS_TYPE_BYTES;
 }
 
-/* True if `object` can be filled with what has the dtype and shape of `block`; with `size`, with so
- * many of these. */
-static bool can_hold(const pg_numpy_t *numpy, PyObject *object, const pg_ndarray_t *block,
+/* What one block looks like: an array of dimensions and dtype, borrowed. */
+typedef struct block {
+    PyObject *dtype;
+    int dimension_count;
+    Py_ssize_t *dimensions;
+} block_t;
+
+/* A block that is all of an array. */
+static block_t all_of(PyObject *object)
+{
+    const pg_ndarray_t *array = (pg_ndarray_t *)object;
+
+    return (block_t){array->dtype, array->dimension_count, array->dimensions};
+}
+
+/* One of the entries of an array that has dimensions. */
+static block_t entry_of(PyObject *object)
+{
+    const pg_ndarray_t *array = (pg_ndarray_t *)object;
+
+    return (block_t){array->dtype, array->dimension_count - 1, array->dimensions + 1};
+}
+
+/* True if a plain array has an entry for each member. */
+static bool has_entries(PyObject *object, int size)
+{
+    const pg_ndarray_t *array = (pg_ndarray_t *)object;
+
+    return array->dimension_count > 0 && array->dimensions[0] == size;
+}
+
+/* True if `object` can be filled with a block; with `size`, with so many of them. */
+static bool can_hold(const pg_numpy_t *numpy, PyObject *object, const block_t *block,
                      Py_ssize_t size)
 {
     const pg_ndarray_t *array = (pg_ndarray_t *)object;
@@ -82,19 +112,28 @@ static bool can_hold(const pg_numpy_t *numpy, PyObject *object, const pg_ndarray
     return more == 0 || array->dimensions[0] == size;
 }
 
+static uint64_t count_of(const block_t *block)
+{
+    uint64_t count = 1;
+
+    for (int i = 0; i < block->dimension_count; i++)
+        count *= (uint64_t)block->dimensions[i];
+    return count;
+}
+
 /* As arrays._mark(): 0 for one dimension, else the CRC-32 of the shape's text. */
-static uint32_t mark_of(const pg_ndarray_t *array)
+static uint32_t mark_of(const block_t *block)
 {
     char text[DIMENSIONS_MAX * 24 + 4];
     uint32_t crc = UINT32_MAX;
     size_t length = 0;
 
-    if (array->dimension_count == 1)
+    if (block->dimension_count == 1)
         return 0;
     text[length++] = '(';
-    for (int i = 0; i < array->dimension_count; i++)
+    for (int i = 0; i < block->dimension_count; i++)
         length += (size_t)snprintf(text + length, sizeof(text) - length, i > 0 ? ", %zd" : "%zd",
-                                   array->dimensions[i]);
+                                   block->dimensions[i]);
     text[length++] = ')';
     for (size_t i = 0; i < length; i++) {
         crc ^= (unsigned char)text[i];
@@ -104,20 +143,29 @@ static uint32_t mark_of(const pg_ndarray_t *array)
     return ~crc;
 }
 
-static PyObject *new_like(const pg_numpy_t *numpy, const pg_ndarray_t *array)
+static PyObject *new_block(const pg_numpy_t *numpy, const block_t *block)
 {
-    return numpy->new_from_dtype(numpy->array_type, Py_NewRef(array->dtype), array->dimension_count,
-                                 array->dimensions, NULL, NULL, 0, NULL);
+    return numpy->new_from_dtype(numpy->array_type, Py_NewRef(block->dtype), block->dimension_count,
+                                 block->dimensions, NULL, NULL, 0, NULL);
 }
 
 /* What an operation works on. */
 typedef struct plain {
     gas_coll_args_t args;
-    PyObject *block;  /* an array like one block; borrowed, as `send` */
-    PyObject *send;   /* NULL: nothing is sent, as below */
+    block_t block;
+    PyObject *send;   /* borrowed; NULL: nothing is sent, as below */
     PyObject *recv;   /* owned */
     PyObject *result; /* owned */
 } plain_t;
+
+/* Has a block come into `out`, or into an array of its own if that is None. As the ways of use. */
+static int receive_block(const pg_numpy_t *numpy, PyObject *out, plain_t *plain)
+{
+    if (out != Py_None && !can_hold(numpy, out, &plain->block, 0))
+        return 0;
+    plain->recv = out != Py_None ? Py_NewRef(out) : new_block(numpy, &plain->block);
+    return plain->recv != NULL ? 1 : -1;
+}
 
 /* The ways of use. 1 if it is plain, 0 if not, -1 with an exception. */
 
@@ -125,55 +173,114 @@ static int use_reduce(const pg_numpy_t *numpy, const gas_team_t *team, PyObject 
                       PyObject *out, plain_t *plain)
 {
     bool gets = plain->args.kind != GAS_COLL_REDUCE || team->rank == plain->args.root;
+    int usable = 1;
 
     plain->args.type = plain_type(numpy, value);
     if (!gas_operator_takes(plain->args.op, plain->args.type))
         return 0;
-    plain->block = plain->send = value;
-    if (gets && out == Py_None) {
-        plain->recv = new_like(numpy, (pg_ndarray_t *)value);
-        if (plain->recv == NULL)
-            return -1;
-    } else if (gets) {
-        if (!can_hold(numpy, out, (pg_ndarray_t *)value, 0))
-            return 0;
-        plain->recv = Py_NewRef(out);
-    }
+    plain->block = all_of(value);
+    plain->send = value;
+    if (gets)
+        usable = receive_block(numpy, out, plain);
     /* Before the first member there is nothing. */
-    if (gets && (plain->args.kind != GAS_COLL_EXSCAN || team->rank > 0))
+    if (usable > 0 && gets && (plain->args.kind != GAS_COLL_EXSCAN || team->rank > 0))
         plain->result = Py_NewRef(plain->recv);
-    return 1;
+    return usable;
+}
+
+static int use_reduce_scatter(const pg_numpy_t *numpy, const gas_team_t *team, PyObject *value,
+                              PyObject *out, plain_t *plain)
+{
+    int usable;
+
+    plain->args.type = plain_type(numpy, value);
+    if (!gas_operator_takes(plain->args.op, plain->args.type) || !has_entries(value, team->size))
+        return 0;
+    plain->block = entry_of(value);
+    plain->send = value;
+    usable = receive_block(numpy, out, plain);
+    if (usable > 0)
+        plain->result = Py_NewRef(plain->recv);
+    return usable;
 }
 
 static int use_broadcast(const pg_numpy_t *numpy, const gas_team_t *team, PyObject *value,
                          PyObject *out, plain_t *plain)
 {
     bool is_root = team->rank == plain->args.root;
+    PyObject *array = is_root ? value : out;
 
     if (is_root && out != value && out != Py_Ellipsis)
         return 0;
-    plain->block = is_root ? value : out;
-    plain->args.type = plain_type(numpy, plain->block);
+    plain->args.type = plain_type(numpy, array);
     if (plain->args.type == GAS_TYPE_BYTES)
         return 0;
+    plain->block = all_of(array);
     if (is_root)
         plain->send = value;
-    else if (can_hold(numpy, out, (pg_ndarray_t *)out, 0))
+    else if (can_hold(numpy, out, &plain->block, 0))
         plain->recv = Py_NewRef(out);
     else
         return 0;
-    plain->result = Py_NewRef(plain->block);
+    plain->result = Py_NewRef(array);
     return 1;
 }
 
+static int use_scatter(const pg_numpy_t *numpy, const gas_team_t *team, PyObject *value,
+                       PyObject *out, plain_t *plain)
+{
+    bool is_root = team->rank == plain->args.root;
+    PyObject *array = is_root ? value : out;
+
+    plain->args.type = plain_type(numpy, array);
+    if (plain->args.type == GAS_TYPE_BYTES || (is_root && !has_entries(value, team->size)))
+        return 0;
+    plain->block = is_root ? entry_of(value) : all_of(out);
+    if (!can_hold(numpy, out, &plain->block, 0))
+        return 0;
+    plain->send = is_root ? value : NULL;
+    plain->recv = Py_NewRef(out);
+    plain->result = Py_NewRef(out);
+    return 1;
+}
+
+/* Also gather, where only the root gets something. */
 static int use_allgather(const pg_numpy_t *numpy, const gas_team_t *team, PyObject *value,
                          PyObject *out, plain_t *plain)
 {
+    bool gets = plain->args.kind != GAS_COLL_GATHER || team->rank == plain->args.root;
+
     plain->args.type = plain_type(numpy, value);
-    if (plain->args.type == GAS_TYPE_BYTES ||
-        !can_hold(numpy, out, (pg_ndarray_t *)value, team->size))
+    if (plain->args.type == GAS_TYPE_BYTES)
         return 0;
-    plain->block = plain->send = value;
+    plain->block = all_of(value);
+    plain->send = value;
+    if (!gets)
+        return 1;
+    if (!can_hold(numpy, out, &plain->block, team->size))
+        return 0;
+    plain->recv = Py_NewRef(out);
+    plain->result = Py_NewRef(out);
+    return 1;
+}
+
+static int use_alltoall(const pg_numpy_t *numpy, const gas_team_t *team, PyObject *value,
+                        PyObject *out, plain_t *plain)
+{
+    uintptr_t from, to, length;
+
+    plain->args.type = plain_type(numpy, value);
+    if (plain->args.type == GAS_TYPE_BYTES || !has_entries(value, team->size))
+        return 0;
+    plain->block = entry_of(value);
+    if (!can_hold(numpy, out, &plain->block, team->size))
+        return 0;
+    from = (uintptr_t)((pg_ndarray_t *)value)->data;
+    to = (uintptr_t)((pg_ndarray_t *)out)->data;
+    length = count_of(&plain->block) * gas_type_size(plain->args.type) * (size_t)team->size;
+    if (from < to + length && to < from + length)
+        return 0;
+    plain->send = value;
     plain->recv = Py_NewRef(out);
     plain->result = Py_NewRef(out);
     return 1;
@@ -188,8 +295,15 @@ static int use(const gas_team_t *team, PyObject *value, PyObject *out, plain_t *
     switch (plain->args.kind) {
     case GAS_COLL_BROADCAST:
         return use_broadcast(numpy, team, value, out, plain);
+    case GAS_COLL_SCATTER:
+        return use_scatter(numpy, team, value, out, plain);
+    case GAS_COLL_GATHER:
     case GAS_COLL_ALLGATHER:
         return use_allgather(numpy, team, value, out, plain);
+    case GAS_COLL_ALLTOALL:
+        return use_alltoall(numpy, team, value, out, plain);
+    case GAS_COLL_REDUCE_SCATTER:
+        return use_reduce_scatter(numpy, team, value, out, plain);
     case GAS_COLL_REDUCE:
     case GAS_COLL_ALLREDUCE:
     case GAS_COLL_SCAN:
@@ -207,13 +321,10 @@ static void *memory_of(PyObject *array)
 
 static PyObject *operate(PyObject *self, gas_team_t *team, plain_t *plain)
 {
-    const pg_ndarray_t *block = (pg_ndarray_t *)plain->block;
     PyObject *done;
 
-    plain->args.count = 1;
-    for (int i = 0; i < block->dimension_count; i++)
-        plain->args.count *= (uint64_t)block->dimensions[i];
-    plain->args.shape = mark_of(block);
+    plain->args.count = count_of(&plain->block);
+    plain->args.shape = mark_of(&plain->block);
     plain->args.send = memory_of(plain->send);
     plain->args.recv = memory_of(plain->recv);
     done = pg_operate(self, team, &plain->args, plain->send, plain->recv);

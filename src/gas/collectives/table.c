@@ -16,6 +16,7 @@
 #define ALLREDUCE_SHORT 8192u
 #define ALLREDUCE_PART 32768u /* for each member: less is not worth a round of a ring */
 #define REDUCE_SCATTER_SHORT 4096u
+#define FEW 8u /* members: in a smaller team pairwise takes no more rounds than a tree */
 
 /* The first row of a kind is the one for what no other is selected for. */
 static const gas_algorithm_t rows[] = {
@@ -39,7 +40,8 @@ static const gas_algorithm_t rows[] = {
     {GAS_COLL_ALLREDUCE, "rabenseifner", gas_allreduce_rabenseifner, false, "more"},
     {GAS_COLL_ALLREDUCE, "ring", gas_allreduce_ring, false, "32 KiB for each rank and more"},
     {GAS_COLL_ALLREDUCE, "chain", gas_allreduce_chain, true, "in the order of the ranks"},
-    {GAS_COLL_REDUCE_SCATTER, "tree", gas_reduce_scatter_tree, false, "up to 4 KiB for each"},
+    {GAS_COLL_REDUCE_SCATTER, "tree", gas_reduce_scatter_tree, false,
+     "up to 4 KiB for each, in teams of 8 and more"},
     {GAS_COLL_REDUCE_SCATTER, "pairwise", gas_reduce_scatter_pairwise, false, "more"},
     {GAS_COLL_REDUCE_SCATTER, "chain", gas_reduce_scatter_chain, true, "in the order of the ranks"},
     {GAS_COLL_SCAN, "doubling", gas_scan_doubling, false, "up to 128 KiB for each rank"},
@@ -157,13 +159,13 @@ static const char *best(const gas_team_t *team, const gas_coll_args_t *args)
     case GAS_COLL_ALLGATHER:
         return bytes > ALLGATHER_SHORT ? "ring" : "bruck";
     case GAS_COLL_ALLTOALL:
-        return bytes > ALLTOALL_SHORT || size < 8 ? "pairwise" : "bruck";
+        return bytes > ALLTOALL_SHORT || size < FEW ? "pairwise" : "bruck";
     case GAS_COLL_ALLREDUCE:
         if (bytes <= ALLREDUCE_SHORT || args->count < size)
             return "doubling";
         return bytes / size >= ALLREDUCE_PART ? "ring" : "rabenseifner";
     case GAS_COLL_REDUCE_SCATTER:
-        return bytes > REDUCE_SCATTER_SHORT ? "pairwise" : "tree";
+        return bytes > REDUCE_SCATTER_SHORT || size < FEW ? "pairwise" : "tree";
     case GAS_COLL_SCAN:
     case GAS_COLL_EXSCAN:
         return fills_a_chain ? "chain" : "doubling";
