@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -140,6 +141,14 @@ def test_what_is_plain() -> None:
     assert pygas.allreduce(1) == size
 
 
+def and_meet(operation: Callable[[Any], object]) -> None:
+    """Do it, in a team of its own: who has nothing to wait for there is told when they meet."""
+    team = pygas.world.split(0)
+    assert team is not None
+    operation(team)
+    team.barrier()
+
+
 @pytest.mark.ranks(2)
 def test_what_is_plain_with_an_entry_for_each_rank() -> None:
     size, first = pygas.THREADS, pygas.MYTHREAD == 0
@@ -188,10 +197,8 @@ def test_what_is_plain_with_an_entry_for_each_rank() -> None:
         lambda team: team.gather(one if first else np.zeros(3), out=others if first else ...),
         lambda team: team.scatter(entries, team.rank, out=one),
     ):
-        team = pygas.world.split(0)
         with pytest.raises(pygas.CollectiveError):
-            disagree(team)
-            team.barrier()  # who had nothing to wait for is told now
+            and_meet(disagree)
     assert pygas.allreduce(1) == size
 
 

@@ -44,6 +44,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="OPERATION=ALGORITHM,...",
         help="override what the table selects (PYGAS_COLLECTIVES)",
     )
+    parser.add_argument(
+        "--bind-to",
+        choices=("none", "core"),
+        help="where the ranks run, of PyGAS and of mpi4py (default: as each launcher does by "
+        "itself: pygas run binds to none, mpirun up to two ranks to a core each)",
+    )
     parser.add_argument("--json", action="store_true", help="print the medians as JSON")
 
 
@@ -189,14 +195,16 @@ def _print_table() -> None:
 
 def _rounds(args: argparse.Namespace) -> dict[str, dict[str, float]]:
     ranks = str(args.ranks)
+    places = [] if args.bind_to is None else ["--bind-to", args.bind_to]
     variants = {
         "PyGAS": [
-            *(sys.executable, "-m", "pygas", "run", "-n", ranks, "-m", "pygas.bench.collectives"),
+            *(sys.executable, "-m", "pygas", "run", "-n", ranks, *places),
+            *("-m", "pygas.bench.collectives"),
             *(str(args.seconds), "each" if args.each else "selected"),
         ]
     }
     if importlib.util.find_spec("mpi4py") and shutil.which("mpirun"):
-        command = ["mpirun", "-n", ranks, "--oversubscribe"]
+        command = ["mpirun", "-n", ranks, "--oversubscribe", *places]
         if os.geteuid() == 0:
             command.append("--allow-run-as-root")
         module = "pygas.bench.peers.mpi4py_collectives"

@@ -10,6 +10,7 @@ Modules, lowest first; each imports only from those above it.
 ``groups``     process groups: signalling them, finding those with live members
 ``guard``      the process that outlives a killed launcher and ends its ranks
 ``files``      the launcher's own file descriptors
+``binding``    which cores each rank is bound to
 ``rank``       starting one rank, and how it ended
 ``sink``       where output lines go, and keeping them whole
 ``pump``       the thread that carries output from the ranks' pipes to the sinks

@@ -32,6 +32,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-n", dest="size", metavar="N", type=_rank_count, default=1, help="number of ranks (1)"
     )
     parser.add_argument(
+        "--bind-to",
+        choices=("none", "core"),
+        default="none",
+        help="where the system may run the ranks: anywhere (none, the default), or each on cores "
+        "of its own, an equal part of those there are (core)",
+    )
+    parser.add_argument(
         "--tag-output", action="store_true", help="put the rank's number in front of each line"
     )
     parser.add_argument(
@@ -78,6 +85,7 @@ def main(arguments: argparse.Namespace) -> int:
             timeout=arguments.timeout,
             hang_timeout=arguments.hang_timeout,
             go_on=arguments.on_failure == "continue",
+            bind=arguments.bind_to == "core",
         )
         return run_job(options)
     except (CannotStart, _UsageError) as error:

@@ -33,6 +33,7 @@ from typing import NamedTuple
 
 from pygas.launch import ending as endings
 from pygas.launch import shm
+from pygas.launch.binding import Places, TooFewCores, cores_of, divide
 from pygas.launch.diagnosis import Survey, Watch
 from pygas.launch.ending import Ending
 from pygas.launch.feed import StdinFeed
@@ -76,6 +77,8 @@ class JobOptions(NamedTuple):
         Whether the job goes on without the ranks that fail.
     hang_timeout : float or None
         Seconds without any progress after which it is shown where the ranks are.
+    bind : bool
+        Whether each rank is bound to cores of its own.
     """
 
     command: list[str]
@@ -84,6 +87,7 @@ class JobOptions(NamedTuple):
     timeout: float | None = None
     go_on: bool = False
     hang_timeout: float | None = None
+    bind: bool = False
 
 
 def run_job(options: JobOptions) -> int:
@@ -94,17 +98,19 @@ def run_job(options: JobOptions) -> int:
     Raises
     ------
     CannotStart
-        Too few open files are allowed, or the output directory cannot be written.
+        Too few open files are allowed, the output directory cannot be written, or there is not a
+        core for each rank that is to be bound.
     """
     open_standard_files()
     hide_own_boot_socket()
     per_rank = _FILES_PER_RANK + (_OUTPUT_FILES_PER_RANK if options.output.directory else 0)
     try:
+        places = divide(options.size, cores_of(os.sched_getaffinity(0))) if options.bind else None
         file_limit = allow_open_files(per_rank * options.size)
         with SignalInbox() as inbox:
             output = Output(options.size, options.output, inbox.wake)
-            return _Job(options, inbox, output, file_limit).run()
-    except (TooFewFiles, OutputRefused) as error:
+            return _Job(options, inbox, output, file_limit, places).run()
+    except (TooFewCores, TooFewFiles, OutputRefused) as error:
         raise CannotStart(str(error)) from None
 
 
@@ -119,8 +125,10 @@ class _Job:
         inbox: SignalInbox,
         output: Output,
         file_limit: tuple[int, int],
+        places: Places | None,
     ) -> None:
         self._options = options
+        self._places = places
         self._inbox = inbox
         self._output = output
         self._file_limit = file_limit
@@ -168,8 +176,10 @@ class _Job:
         environment.setdefault("PYTHONHASHSEED", str(1 + secrets.randbelow(2**32 - 1)))
         # The ranks share the cores; else every library with threads of its own would use them all.
         # BLAS libraries go by this variable, unless theirs is set.
-        cores = len(os.sched_getaffinity(0))
-        environment.setdefault("OMP_NUM_THREADS", str(max(1, cores // size)))
+        share = max(1, len(os.sched_getaffinity(0)) // size)
+        if self._places is not None:
+            share = min(map(len, self._places))
+        environment.setdefault("OMP_NUM_THREADS", str(share))
         if shm.VARIABLE not in environment and shm.make_folder(self._folder):
             environment[shm.VARIABLE] = self._folder
         birth = Birth(
@@ -180,6 +190,7 @@ class _Job:
             guard=self._guard,
             inbox=self._inbox,
             file_limit=self._file_limit,
+            places=self._places,
         )
         self._selector.register(self._inbox, selectors.EVENT_READ, None)
         for index in range(size):

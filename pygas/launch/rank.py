@@ -25,6 +25,7 @@ import sys
 from collections.abc import Mapping
 from typing import NamedTuple, NoReturn
 
+from pygas.launch.binding import Places
 from pygas.launch.channel import Channel
 from pygas.launch.files import restore_limit
 from pygas.launch.guard import Guard
@@ -47,6 +48,8 @@ class Birth(NamedTuple):
         Number of ranks; the job's key in hexadecimal digits.
     guard, inbox, file_limit
         What the child has to announce itself to, and to restore.
+    places : list of frozenset of int, or None
+        The processors that each rank is bound to; None: they are bound to none.
     """
 
     command: list[str]
@@ -56,6 +59,7 @@ class Birth(NamedTuple):
     guard: Guard
     inbox: SignalInbox
     file_limit: tuple[int, int]
+    places: Places | None
 
 
 class Rank:
@@ -157,6 +161,8 @@ def _become_rank(
         birth.guard.announce(os.getpid())
         for number, fd in enumerate(standard_fds):
             os.dup2(fd, number)
+        if birth.places is not None:
+            os.sched_setaffinity(0, birth.places[index])
         os.set_inheritable(boot_fd, True)
         value = boot_value(boot_fd, index, birth.size, birth.key)
         environment = {**birth.environment, BOOT_VARIABLE: value}
@@ -165,6 +171,6 @@ def _become_rank(
         os.execve(birth.command[0], birth.command, environment)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            os.write(2, f"pygas: cannot execute {birth.command[0]}: {error}\n".encode())
+            os.write(2, f"pygas: cannot start {birth.command[0]}: {error}\n".encode())
     finally:
         os._exit(_CANNOT_EXECUTE)
