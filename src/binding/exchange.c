@@ -18,10 +18,7 @@
 
 #include <stddef.h>
 
-typedef struct message_head {
-    gas_coll_head_t coll;
-    pg_wire_t wire;
-} message_head_t;
+#define HEAD_MAX (GAS_COLL_HEAD_MAX + sizeof(pg_wire_t))
 
 enum { FLIGHT_DROPPED, FLIGHT_WAITED_FOR, FLIGHT_CALLS };
 
@@ -162,7 +159,9 @@ static int require_open(exchange_t *self)
 static int send_one(exchange_t *self, gas_team_t *team, PyObject *member, pg_payload_t *payload)
 {
     long rank = PyLong_AsLong(member);
-    message_head_t head;
+    pg_wire_t wire = pg_payload_wire(payload);
+    unsigned char head[HEAD_MAX];
+    size_t length;
     int sent;
 
     if (rank == -1 && PyErr_Occurred())
@@ -171,12 +170,11 @@ static int send_one(exchange_t *self, gas_team_t *team, PyObject *member, pg_pay
         PyErr_Format(PyExc_ValueError, "there is no rank %ld in a team of %d", rank, team->size);
         return -1;
     }
-    memset(&head, 0, sizeof(head)); /* its padding, too */
-    gas_coll_head(self->coll, &head.coll);
-    head.wire = pg_payload_wire(payload);
+    length = gas_coll_head(self->coll, head);
+    memcpy(head + length, &wire, sizeof(wire));
     atomic_fetch_add(&self->flight->left, 1);
-    sent = pg_payload_send_then(payload, gas_team_to_world(team, (int)rank), GAS_HANDLER_COLL,
-                                &head, sizeof(head), flight_landed, self->flight);
+    sent = pg_payload_send_then(payload, gas_team_to_world(team, (int)rank), GAS_HANDLER_COLL, head,
+                                length + sizeof(wire), flight_landed, self->flight);
     if (sent <= 0)
         atomic_fetch_sub(&self->flight->left, 1);
     return sent;
@@ -203,26 +201,33 @@ static PyObject *Exchange_send(PyObject *self, PyObject *args)
 
 /* ---- receiving ---- */
 
+/* How a message's payload is laid out; false if it is none of an exchange. */
+static bool get_wire(const gas_msg_t *msg, pg_wire_t *wire)
+{
+    const void *added = gas_coll_added(msg, sizeof(*wire));
+
+    if (added == NULL)
+        return false;
+    memcpy(wire, added, sizeof(*wire));
+    return true;
+}
+
 void pg_exchange_arrived(gas_msg_t *msg)
 {
-    message_head_t head;
+    pg_wire_t wire;
 
-    if (msg->header_length != sizeof(head))
-        return;
-    memcpy(&head, msg->header, sizeof(head));
-    pg_payload_arrived(msg, &head.wire);
+    if (get_wire(msg, &wire))
+        pg_payload_arrived(msg, &wire);
 }
 
 /* Under the conduit lock or attached. */
 void pg_exchange_discard(gas_job_t *job, gas_msg_t *msg)
 {
-    message_head_t head;
+    pg_wire_t wire;
 
     (void)job;
-    if (msg->header_length != sizeof(head))
-        return;
-    memcpy(&head, msg->header, sizeof(head));
-    pg_payload_refuse(msg, &head.wire);
+    if (get_wire(msg, &wire))
+        pg_payload_refuse(msg, &wire);
 }
 
 /* Throws a message away that was taken. */
@@ -238,13 +243,12 @@ static PyObject *unpack(exchange_t *self, gas_msg_t *msg)
 {
     gas_coll_t *coll = self->coll;
     PyObject *encoded = NULL;
-    message_head_t head;
+    pg_wire_t wire;
 
     if (msg == NULL)
         return pg_raise_failed(self->members, gas_coll_status(coll), gas_coll_text(coll));
-    if (msg->header_length == sizeof(head)) {
-        memcpy(&head, msg->header, sizeof(head));
-        encoded = pg_encoded_new(pg_payload_fetch(msg, &head.wire));
+    if (get_wire(msg, &wire)) {
+        encoded = pg_encoded_new(pg_payload_fetch(msg, &wire));
     } else {
         PyErr_SetString(PyExc_RuntimeError, "a malformed message arrived");
     }

@@ -159,12 +159,12 @@ void gas_coll_break_locked(gas_team_t *team, gas_status_t status, const char *te
 
 /* ---- what algorithms use ---- */
 
-void gas_coll_head(const gas_coll_t *coll, gas_coll_head_t *head)
+size_t gas_coll_head(const gas_coll_t *coll, unsigned char head[GAS_COLL_HEAD_MAX])
 {
-    memset(head, 0, sizeof(*head));
-    head->team = coll->team->id;
-    head->number = coll->number;
-    head->signature = coll->signature;
+    return gas_coll_head_pack(&(gas_coll_head_t){.team = coll->team->id,
+                                                 .number = coll->number,
+                                                 .signature = coll->signature},
+                              head);
 }
 
 static void sent(void *arg, gas_status_t status)
@@ -181,17 +181,11 @@ void gas_coll_send(gas_coll_t *coll, int peer, const void *from, size_t length)
     gas_team_t *team = coll->team;
     gas_job_t *job = team->job;
     gas_iov_t bulk = {from, length};
-    gas_coll_head_t head;
-    unsigned char packed[GAS_COLL_PACKED_MAX];
-    gas_am_t am = {.handler = GAS_HANDLER_COLL, .header = packed};
+    unsigned char head[GAS_COLL_HEAD_MAX];
+    gas_am_t am = {.handler = GAS_HANDLER_COLL, .header = head};
     gas_status_t status;
 
-    gas_coll_head(coll, &head);
-    am.header_length = (uint16_t)gas_coll_head_pack(&head, packed);
-    if (am.header_length == 0) {
-        am.header = &head;
-        am.header_length = sizeof(head);
-    }
+    am.header_length = (uint16_t)gas_coll_head(coll, head);
     if (length > job->config.inline_max) {
         am.bulk = &bulk;
         am.bulk_count = 1;
@@ -438,7 +432,8 @@ static gas_status_t check_args(const gas_team_t *team, const gas_coll_args_t *ar
     if (args->root < 0 || args->root >= team->size)
         return gas_error(GAS_ERR_INVALID, "there is no rank %d in a team of %d", args->root,
                          team->size);
-    if ((unsigned)args->kind >= GAS_COLL_KINDS || (unsigned)args->type >= GAS_TYPE_COUNT)
+    if ((unsigned)args->kind >= GAS_COLL_KINDS || (unsigned)args->type >= GAS_TYPE_COUNT ||
+        (unsigned)args->op >= GAS_REDUCE_COUNT)
         return gas_error(GAS_ERR_INVALID, "there is no such collective operation");
     if (args->count > SIZE_MAX / 2 / (uint64_t)team->size / gas_type_size(args->type))
         return gas_error(GAS_ERR_INVALID, "%llu elements on each rank are too many",
@@ -485,11 +480,13 @@ static gas_status_t open_exchange(gas_team_t *team, const gas_coll_args_t *args,
                                   const char *refusal, gas_coll_t **out)
 {
     gas_status_t status = check_args(team, args);
+    gas_coll_args_t without = *args;
     gas_coll_t *coll;
 
     if (status != GAS_OK)
         return status;
-    coll = create(team, args);
+    without.algorithm = 0;
+    coll = create(team, &without);
     if (coll == NULL)
         return GAS_ERR_NO_MEMORY;
     coll->is_exchange = true;

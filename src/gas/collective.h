@@ -80,14 +80,7 @@ typedef struct gas_coll_args {
     void *recv;
 } gas_coll_args_t;
 
-/* How the header of a message of an exchange begins; the layer above may add to it. Those of other
- * operations have it packed (collectives/wire.h). */
-typedef struct gas_coll_head {
-    uint64_t team;
-    uint32_t number;
-    uint32_t reserved;
-    gas_coll_signature_t signature;
-} gas_coll_head_t;
+#define GAS_COLL_HEAD_MAX 38u
 
 /* A message that an exchange waits for; the caller's memory, until `ready` is called. */
 typedef struct gas_coll_recv gas_coll_recv_t;
@@ -125,8 +118,13 @@ gas_status_t gas_coll_refuse(gas_team_t *team, const gas_coll_args_t *args, cons
 /* True if the members of this exchange should meet first: see GAS_COLL_AHEAD_MAX. */
 bool gas_coll_meets_first(const gas_coll_t *coll);
 
-/* The begin of the header of messages of this exchange. */
-void gas_coll_head(const gas_coll_t *coll, gas_coll_head_t *head);
+/* How the header of messages of this operation begins; returns its length. To that of an exchange
+ * the layer above may add. */
+size_t gas_coll_head(const gas_coll_t *coll, unsigned char head[GAS_COLL_HEAD_MAX]);
+
+/* The `length` bytes that the layer above has added to the header of a message, in that; NULL if it
+ * is no message of an exchange, or added another number of bytes. Any thread. */
+const void *gas_coll_added(const gas_msg_t *msg, size_t length);
 
 /* Wait for the next message of `source`, a member; recv->ready is called when it is there, perhaps
  * before this returns, or when the operation has failed. */

@@ -107,7 +107,7 @@ bool gas_coll_agrees(gas_coll_t *coll, const gas_msg_t *msg)
     gas_coll_head_t head;
     char text[GAS_COLL_TEXT_MAX];
 
-    if (!gas_coll_head_get(msg->header, msg->header_length, &head))
+    if (gas_coll_head_get(msg->header, msg->header_length, &head) == 0)
         return false; /* cannot be: it has arrived by that */
     if (memcmp(&head.signature, &coll->signature, sizeof(head.signature)) == 0)
         return true;
@@ -138,12 +138,25 @@ static void arrived_late(gas_team_t *team, const gas_coll_head_t *head, int sour
     gas_coll_break_locked(team, GAS_ERR_MISMATCH, text, true);
 }
 
+const void *gas_coll_added(const gas_msg_t *msg, size_t length)
+{
+    gas_coll_head_t head;
+    size_t own;
+
+    if (!gas_coll_head_may_be_longer(msg->header, msg->header_length))
+        return NULL;
+    own = gas_coll_head_get(msg->header, msg->header_length, &head);
+    if (own == 0 || own + length != msg->header_length)
+        return NULL;
+    return (const char *)msg->header + own;
+}
+
 void gas_coll_discard(gas_job_t *job, gas_msg_t *msg)
 {
     gas_coll_head_t head;
 
     if (job->discard != NULL && !atomic_load(&job->closed) &&
-        gas_coll_head_get(msg->header, msg->header_length, &head) &&
+        gas_coll_head_get(msg->header, msg->header_length, &head) > 0 &&
         head.signature.type == GAS_TYPE_OBJECT)
         job->discard(job, msg);
     gas_msg_free(job, msg);
@@ -165,7 +178,7 @@ void gas_coll_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
     gas_team_t *team;
 
     (void)arg;
-    if (!gas_coll_head_get(msg->header, msg->header_length, &head)) {
+    if (gas_coll_head_get(msg->header, msg->header_length, &head) == 0) {
         atomic_fetch_add(&job->dropped, 1);
         gas_msg_free(job, msg);
         return;

@@ -10,7 +10,6 @@ enum { HAS_TEAM = 1, HAS_ROOT = 2, HAS_COUNT = 4, HAS_SHAPE = 8, HAS_EXTRA = 16,
 
 static_assert(GAS_COLL_KINDS <= 16 && GAS_TYPE_COUNT <= 16 && GAS_REDUCE_COUNT <= 16,
               "they have half a byte");
-static_assert(GAS_COLL_PACKED_MAX < sizeof(gas_coll_head_t), "they are told apart by length");
 
 static unsigned char *put(unsigned char *at, const void *value, size_t size)
 {
@@ -26,14 +25,11 @@ static unsigned char *put_number(unsigned char *at, uint64_t value)
     return at;
 }
 
-size_t gas_coll_head_pack(const gas_coll_head_t *head, unsigned char bytes[GAS_COLL_PACKED_MAX])
+size_t gas_coll_head_pack(const gas_coll_head_t *head, unsigned char bytes[GAS_COLL_HEAD_MAX])
 {
     const gas_coll_signature_t *signature = &head->signature;
     unsigned char *at = bytes + 3;
 
-    if (signature->kind > 15 || signature->algorithm > 15 || signature->op > 15 ||
-        signature->type > 15)
-        return 0;
     bytes[0] =
         (unsigned char)((head->team != 0 ? HAS_TEAM : 0) | (signature->root != 0 ? HAS_ROOT : 0) |
                         (signature->count != 0 ? HAS_COUNT : 0) |
@@ -93,16 +89,12 @@ static uint64_t get_number(rest_t *rest, uint64_t most)
     return 0;
 }
 
-bool gas_coll_head_get(const void *header, size_t length, gas_coll_head_t *head)
+size_t gas_coll_head_get(const void *header, size_t length, gas_coll_head_t *head)
 {
     rest_t rest = {.at = header, .left = length};
     gas_coll_signature_t *signature = &head->signature;
     unsigned char first[3] = {0};
 
-    if (length >= sizeof(*head)) {
-        memcpy(head, header, sizeof(*head));
-        return true;
-    }
     memset(head, 0, sizeof(*head));
     get(&rest, first, sizeof(first));
     get(&rest, &head->number, sizeof(head->number));
@@ -120,5 +112,13 @@ bool gas_coll_head_get(const void *header, size_t length, gas_coll_head_t *head)
         get(&rest, &signature->shape, sizeof(signature->shape));
     if ((first[0] & HAS_EXTRA) != 0)
         get(&rest, &signature->extra, sizeof(signature->extra));
-    return !rest.bad && rest.left == 0 && (first[0] & ~HAS_ALL) == 0;
+    if (rest.bad || (first[0] & ~HAS_ALL) != 0 ||
+        (rest.left > 0 && signature->type != GAS_TYPE_OBJECT))
+        return 0;
+    return length - rest.left;
+}
+
+bool gas_coll_head_may_be_longer(const void *header, size_t length)
+{
+    return length > 2 && ((const unsigned char *)header)[2] >> 4 == GAS_TYPE_OBJECT;
 }

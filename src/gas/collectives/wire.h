@@ -4,20 +4,29 @@
  * Design notes. A message of up to 28 bytes, the conduit's 9 among them, crosses shared memory in
  * one cache line (conduit/ucx/ucx_wire.h), and a second line costs half as long again. So what is
  * mostly 0 is left away, and small numbers take a byte: a barrier's head has 7 bytes, that of an
- * allreduce of one number 8. The whole struct is longer than any packed head; it is what the
- * messages of exchanges begin with, whose layer adds to it.
+ * allreduce of one number 8. What the layer above adds to that of an exchange stands behind it.
  */
 #ifndef GAS_COLLECTIVES_WIRE_H
 #define GAS_COLLECTIVES_WIRE_H
 
 #include "../collective.h"
 
-#define GAS_COLL_PACKED_MAX 38u
+typedef struct gas_coll_head {
+    uint64_t team;
+    uint32_t number;
+    uint32_t reserved; /* 0 */
+    gas_coll_signature_t signature;
+} gas_coll_head_t;
 
-/* Packs `head`, and returns how many bytes that took; 0 if it cannot be packed. */
-size_t gas_coll_head_pack(const gas_coll_head_t *head, unsigned char bytes[GAS_COLL_PACKED_MAX]);
+/* Packs `head`, and returns how many bytes that took. What has an enumeration, and the algorithm,
+ * must be below 16. */
+size_t gas_coll_head_pack(const gas_coll_head_t *head, unsigned char bytes[GAS_COLL_HEAD_MAX]);
 
-/* Reads the head that a message begins with, packed or whole. False if there is none. */
-bool gas_coll_head_get(const void *header, size_t length, gas_coll_head_t *head);
+/* Reads the head that a header begins with, and returns its length. 0 if there is none, or if more
+ * follows it in a message that is not of an exchange. */
+size_t gas_coll_head_get(const void *header, size_t length, gas_coll_head_t *head);
+
+/* False if it is no message of an exchange: a look at one byte, for those who see all messages. */
+bool gas_coll_head_may_be_longer(const void *header, size_t length);
 
 #endif
