@@ -73,15 +73,13 @@ def check(members: Any, root: int | None, blocks: bool) -> None:
     if members.size == 1:
         return
 
-    def start(exchange: Any) -> drive.Steps:
-        return _compare(exchange, members, mine)
-
     def checked(future: Any) -> None:
         exception = future.exception()
         if isinstance(exception, CollectiveError):
             members.abandon(str(exception), False)
 
     if blocks:
-        drive.run(members, Kind.CHECK, 0, 0, start)
+        drive.run(members, Kind.CHECK, 0, 0, _compare, members, mine)
     else:
-        drive.submit(members, Kind.CHECK, 0, 0, start).add_done_callback(checked)
+        done = drive.submit(members, Kind.CHECK, 0, 0, _compare, members, mine)
+        done.add_done_callback(checked)

@@ -217,10 +217,8 @@ class Team(Collectives):
         return self._divide(own, hash(tuple(wanted)) & 0xFFFFFFFF)
 
     def _divide(self, own: tuple[int | None, int | None, int], extra: int = 0) -> Team | None:
-        def start(exchange: Any) -> drive.Steps:
-            return objects.allgather(exchange, self._members, own)
-
-        everybody = drive.run(self._members, Kind.SPLIT, 0, extra, start)
+        members = self._members
+        everybody = drive.run(members, Kind.SPLIT, 0, extra, objects.allgather, members, own)
         color = own[0]
         team = None if color is None else self._gather_team(everybody, color)
         # All are here, so that the new team can be passed to any member afterwards. If a rank fails

@@ -21,20 +21,21 @@ CHECKED = _check.wanted()
 Op = Operator | Callable[[Any, Any], Any]
 
 
-class _Preparing:
-    """If what is done inside fails, this rank cannot take part, and the others get to know."""
+def _root(members: Any, root: int) -> int:
+    root = operator.index(root)
+    if not 0 <= root < members.size:
+        raise ValueError(f"there is no rank {root} in a team of {members.size}")
+    return root
 
-    __slots__ = ("_kind", "_members")
 
-    def __init__(self, members: Any, kind: Kind) -> None:
-        self._members, self._kind = members, kind
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, value: BaseException | None, trace: object) -> None:
-        if isinstance(value, Exception):
-            drive.refuse(self._members, self._kind, value)
+def _each(members: Any, objs: Any) -> Sequence[Any]:
+    """Check that there is an object for each rank."""
+    each = objs if isinstance(objs, Sequence) else list(objs)
+    if len(each) != members.size:
+        raise ValueError(
+            f"there must be an object for each of {members.size} ranks, not {len(each)}"
+        )
+    return each
 
 
 class Begin:
@@ -61,24 +62,8 @@ class Begin:
             return NotImplemented
         return self._members.operate_plain(kind, value, out, op, root, ordered)
 
-    def _root(self, root: int) -> int:
-        root = operator.index(root)
-        if not 0 <= root < self._members.size:
-            raise ValueError(f"there is no rank {root} in a team of {self._members.size}")
-        return root
-
     def _array(self, blocks: bool, call: arrays.Call) -> Any:
         return (arrays.run if blocks else arrays.submit)(self._members, call)
-
-    def _objects(
-        self,
-        blocks: bool,
-        kind: Kind,
-        start: Callable[[Any], drive.Steps],
-        root: int = 0,
-        extra: int = 0,
-    ) -> Any:
-        return (drive.run if blocks else drive.submit)(self._members, kind, root, extra, start)
 
     def _broadcast(self, blocks: bool, kind: Kind, obj: Any, root: int, out: Any) -> Any:
         if blocks and out is not None:
@@ -87,14 +72,16 @@ class Begin:
                 return result
         members = self._members
         self._compare(blocks, root)
-        with _Preparing(members, kind):
-            root = self._root(root)
+        try:
+            root = _root(members, root)
             call = None if out is None else arrays.broadcast(members, obj, root, out)
+        except Exception as exception:
+            drive.refuse(members, kind, exception)
+            raise
         if call is not None:
             return self._array(blocks, call)
-        return self._objects(
-            blocks, kind, lambda exchange: objects.broadcast(exchange, members, obj, root), root
-        )
+        do = drive.run if blocks else drive.submit
+        return do(members, kind, root, 0, objects.broadcast, members, obj, root)
 
     def _gather(self, blocks: bool, obj: Any, root: int, out: Any) -> Any:
         if blocks and out is not None:
@@ -103,17 +90,16 @@ class Begin:
                 return result
         members = self._members
         self._compare(blocks, root)
-        with _Preparing(members, Kind.GATHER):
-            root = self._root(root)
+        try:
+            root = _root(members, root)
             call = None if out is None else arrays.gather(members, obj, root, out)
+        except Exception as exception:
+            drive.refuse(members, Kind.GATHER, exception)
+            raise
         if call is not None:
             return self._array(blocks, call)
-        return self._objects(
-            blocks,
-            Kind.GATHER,
-            lambda exchange: objects.gather(exchange, members, obj, root),
-            root,
-        )
+        do = drive.run if blocks else drive.submit
+        return do(members, Kind.GATHER, root, 0, objects.gather, members, obj, root)
 
     def _allgather(self, blocks: bool, obj: Any, out: Any) -> Any:
         if blocks and out is not None:
@@ -122,24 +108,15 @@ class Begin:
                 return result
         members = self._members
         self._compare(blocks)
-        with _Preparing(members, Kind.ALLGATHER):
+        try:
             call = None if out is None else arrays.allgather(members, obj, out)
+        except Exception as exception:
+            drive.refuse(members, Kind.ALLGATHER, exception)
+            raise
         if call is not None:
             return self._array(blocks, call)
-        return self._objects(
-            blocks,
-            Kind.ALLGATHER,
-            lambda exchange: objects.allgather(exchange, members, obj),
-        )
-
-    def _each(self, objs: Any) -> Sequence[Any]:
-        """Check that there is an object for each rank."""
-        each = objs if isinstance(objs, Sequence) else list(objs)
-        if len(each) != self._members.size:
-            raise ValueError(
-                f"there must be an object for each of {self._members.size} ranks, not {len(each)}"
-            )
-        return each
+        do = drive.run if blocks else drive.submit
+        return do(members, Kind.ALLGATHER, 0, 0, objects.allgather, members, obj)
 
     def _scatter(self, blocks: bool, objs: Any, root: int, out: Any) -> Any:
         if blocks and out is not None:
@@ -149,19 +126,18 @@ class Begin:
         members = self._members
         self._compare(blocks, root)
         each: Any = None
-        with _Preparing(members, Kind.SCATTER):
-            root = self._root(root)
+        try:
+            root = _root(members, root)
             call = None if out is None else arrays.scatter(members, objs, root, out)
-            if call is None and self._members.rank == root:
-                each = self._each(objs)
+            if call is None and members.rank == root:
+                each = _each(members, objs)
+        except Exception as exception:
+            drive.refuse(members, Kind.SCATTER, exception)
+            raise
         if call is not None:
             return self._array(blocks, call)
-        return self._objects(
-            blocks,
-            Kind.SCATTER,
-            lambda exchange: objects.scatter(exchange, members, each, root),
-            root,
-        )
+        do = drive.run if blocks else drive.submit
+        return do(members, Kind.SCATTER, root, 0, objects.scatter, members, each, root)
 
     def _alltoall(self, blocks: bool, objs: Any, out: Any) -> Any:
         if blocks and out is not None:
@@ -171,15 +147,17 @@ class Begin:
         members = self._members
         self._compare(blocks)
         each: Any = None
-        with _Preparing(members, Kind.ALLTOALL):
+        try:
             call = None if out is None else arrays.alltoall(members, objs, out)
             if call is None:
-                each = self._each(objs)
+                each = _each(members, objs)
+        except Exception as exception:
+            drive.refuse(members, Kind.ALLTOALL, exception)
+            raise
         if call is not None:
             return self._array(blocks, call)
-        return self._objects(
-            blocks, Kind.ALLTOALL, lambda exchange: objects.alltoall(exchange, members, each)
-        )
+        do = drive.run if blocks else drive.submit
+        return do(members, Kind.ALLTOALL, 0, 0, objects.alltoall, members, each)
 
     def _reduce(
         self, blocks: bool, kind: Kind, value: Any, op: Op, root: int, out: Any, ordered: bool
@@ -191,8 +169,8 @@ class Begin:
         members = self._members
         self._compare(blocks, root if kind == Kind.REDUCE else None)
         call = None
-        with _Preparing(members, kind):
-            root = self._root(root)
+        try:
+            root = _root(members, root)
             by = operator_of(op)
             if arrays.reducible(value, by):
                 call = arrays.reduce(members, kind, value, by, root, out, ordered)
@@ -201,19 +179,21 @@ class Begin:
                     f"`out` is for arrays of numbers and named operators, not for "
                     f"{type(value).__name__} and {by!r}"
                 )
+        except Exception as exception:
+            drive.refuse(members, kind, exception)
+            raise
         if call is not None:
             return self._array(blocks, call)
 
-        def start(exchange: Any) -> drive.Steps:
-            if kind == Kind.REDUCE:
-                return objects.reduce(
-                    exchange, members, value, by.function, root, by.commutative, ordered
-                )
-            if kind == Kind.ALLREDUCE:
-                return objects.allreduce(exchange, members, value, by.function, ordered)
-            return objects.scan(exchange, members, value, by.function, kind == Kind.EXSCAN, ordered)
-
-        return self._objects(blocks, kind, start, root, by.signature)
+        do = drive.run if blocks else drive.submit
+        begun = (members, kind, root, by.signature)
+        if kind == Kind.REDUCE:
+            how = (root, by.commutative, ordered)
+            return do(*begun, objects.reduce, members, value, by.function, *how)
+        if kind == Kind.ALLREDUCE:
+            return do(*begun, objects.allreduce, members, value, by.function, ordered)
+        exclusive = kind == Kind.EXSCAN
+        return do(*begun, objects.scan, members, value, by.function, exclusive, ordered)
 
     def _reduce_scatter(self, blocks: bool, values: Any, op: Op, out: Any, ordered: bool) -> Any:
         if blocks and type(op) is Operator and op.code:
@@ -224,7 +204,7 @@ class Begin:
         self._compare(blocks)
         each: Any = None
         call = None
-        with _Preparing(members, Kind.REDUCE_SCATTER):
+        try:
             by = operator_of(op)
             if arrays.reducible(values, by):
                 call = arrays.reduce_scatter(members, values, by, out, ordered)
@@ -234,12 +214,12 @@ class Begin:
                     f"{type(values).__name__} and {by!r}"
                 )
             else:
-                each = self._each(values)
+                each = _each(members, values)
+        except Exception as exception:
+            drive.refuse(members, Kind.REDUCE_SCATTER, exception)
+            raise
         if call is not None:
             return self._array(blocks, call)
-        return self._objects(
-            blocks,
-            Kind.REDUCE_SCATTER,
-            lambda exchange: objects.reduce_scatter(exchange, members, each, by.function),
-            extra=by.signature,
-        )
+        do = drive.run if blocks else drive.submit
+        begun = (members, Kind.REDUCE_SCATTER, 0, by.signature)
+        return do(*begun, objects.reduce_scatter, members, each, by.function)

@@ -36,39 +36,27 @@ def _meet_first(exchange: Any, members: Any, steps: Steps) -> Steps:
     return (yield from steps)
 
 
-def _steps(exchange: Any, members: Any, start: Callable[[Any], Steps]) -> Steps:
-    steps = start(exchange)
-    return _meet_first(exchange, members, steps) if exchange.meets_first() else steps
-
-
 def refuse(members: Any, kind: int, exception: BaseException) -> None:
     """Tell the other members that this rank cannot take part in the operation that is next."""
     members.refuse(int(kind), _reason(members, exception))
 
 
-def run(members: Any, kind: int, root: int, extra: int, start: Callable[[Any], Steps]) -> Any:
-    """Do an operation, waiting for it; return its result. ``start(exchange)`` begins it."""
-    members.claim()
-    try:
-        exchange = members.open(kind, root, extra)
-        steps = _steps(exchange, members, start)
-        try:
-            source = next(steps)
-            while source is not None:
-                source = steps.send(exchange.receive(source))
-            exchange.finish()
-        except BaseException as exception:
-            exchange.fail(_reason(members, exception))
-            raise
-    finally:
-        members.release()
-    return _result(steps)
+def run(
+    members: Any, kind: int, root: int, extra: int, algorithm: Callable[..., Steps], *args: Any
+) -> Any:
+    """Do an operation, ``algorithm(exchange, *args)``, waiting for it; return its result."""
+    return members.run(kind, root, extra, _meet_first, _reason, algorithm, *args)
 
 
-def submit(members: Any, kind: int, root: int, extra: int, start: Callable[[Any], Steps]) -> Any:
-    """Begin an operation; return a Future of its result."""
+def submit(
+    members: Any, kind: int, root: int, extra: int, algorithm: Callable[..., Steps], *args: Any
+) -> Any:
+    """Begin an operation, as `run` does; return a Future of its result."""
     exchange = members.open(kind, root, extra)
-    running = _Running(members, exchange, _steps(exchange, members, start))
+    steps = algorithm(exchange, *args)
+    if exchange.meets_first():
+        steps = _meet_first(exchange, members, steps)
+    running = _Running(members, exchange, steps)
     running.advance(None)
     return running.future
 

@@ -307,10 +307,10 @@ static int parse_source(exchange_t *self, PyObject *arg)
     return -1;
 }
 
-static PyObject *Exchange_receive(PyObject *self, PyObject *arg)
+PyObject *pg_exchange_receive(PyObject *self, PyObject *member)
 {
     exchange_t *exchange = (exchange_t *)self;
-    int source = parse_source(exchange, arg);
+    int source = parse_source(exchange, member);
     PyObject *encoded = NULL;
 
     if (source < 0 || pg_enter() < 0)
@@ -388,19 +388,18 @@ static PyObject *Exchange_expect(PyObject *self, PyObject *args)
 
 /* ---- finishing ---- */
 
-static PyObject *Exchange_finish(PyObject *self, PyObject *unused)
+int pg_exchange_finish(PyObject *self)
 {
     exchange_t *exchange = (exchange_t *)self;
     gas_waiting_t waiting;
     flight_t *flight;
     int outcome;
 
-    (void)unused;
     if (pg_enter() < 0)
-        return NULL;
+        return -1;
     if (require_open(exchange) < 0) {
         pg_leave();
-        return NULL;
+        return -1;
     }
     flight = exchange->flight;
     exchange->flight = NULL;
@@ -415,7 +414,7 @@ static PyObject *Exchange_finish(PyObject *self, PyObject *unused)
         if (atomic_load(&pg.phase) != PG_RUNNING) { /* nothing moves any more: leave it */
             PyErr_SetRaisedException(exception);
             pg_leave();
-            return NULL;
+            return -1;
         }
         gas_coll_fail(exchange->coll, GAS_ERR_MISMATCH, "a rank gave it up");
         pg_wait_landing(&flight->event);
@@ -431,7 +430,7 @@ static PyObject *Exchange_finish(PyObject *self, PyObject *unused)
     if (outcome > 0 && pg_settle() < 0)
         outcome = -1;
     pg_leave();
-    return outcome > 0 ? Py_NewRef(Py_None) : NULL;
+    return outcome > 0 ? 0 : -1;
 }
 
 static PyObject *Exchange_then(PyObject *self, PyObject *callback)
@@ -474,28 +473,38 @@ static PyObject *Exchange_close(PyObject *self, PyObject *unused)
     return failed ? NULL : Py_NewRef(Py_None);
 }
 
-static PyObject *Exchange_fail(PyObject *self, PyObject *text)
+int pg_exchange_fail(PyObject *self, PyObject *why)
 {
     exchange_t *exchange = (exchange_t *)self;
-    const char *why = PyUnicode_AsUTF8(text);
+    const char *text = PyUnicode_AsUTF8(why);
 
-    if (why == NULL || pg_enter() < 0)
-        return NULL;
+    if (text == NULL || pg_enter() < 0)
+        return -1;
     drop_flight(exchange);
     if (exchange->coll != NULL) {
-        gas_coll_fail(exchange->coll, GAS_ERR_MISMATCH, why);
+        gas_coll_fail(exchange->coll, GAS_ERR_MISMATCH, text);
         close_coll(exchange);
     }
     pg_leave();
-    Py_RETURN_NONE;
+    return 0;
+}
+
+static PyObject *Exchange_fail(PyObject *self, PyObject *why)
+{
+    return pg_exchange_fail(self, why) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+bool pg_exchange_meets_first(PyObject *self)
+{
+    gas_coll_t *coll = ((exchange_t *)self)->coll;
+
+    return coll != NULL && gas_coll_meets_first(coll);
 }
 
 static PyObject *Exchange_meets_first(PyObject *self, PyObject *unused)
 {
-    exchange_t *exchange = (exchange_t *)self;
-
     (void)unused;
-    return PyBool_FromLong(exchange->coll != NULL && gas_coll_meets_first(exchange->coll));
+    return PyBool_FromLong(pg_exchange_meets_first(self));
 }
 
 static PyMethodDef Exchange_methods[] = {
@@ -505,16 +514,10 @@ static PyMethodDef Exchange_methods[] = {
     {"send", Exchange_send, METH_VARARGS,
      PyDoc_STR(
          "send($self, members, encoded, /)\n--\n\nSend to a tuple of members. Does not wait.")},
-    {"receive", Exchange_receive, METH_O,
-     PyDoc_STR("receive($self, member, /)\n--\n\nWait for the next message of a member; return it "
-               "as an Encoded.")},
     {"expect", Exchange_expect, METH_VARARGS,
      PyDoc_STR("expect($self, member, callback, /)\n--\n\n"
                "Have callback(encoded), or callback(exception), called when the next message of a "
                "member\nis there.")},
-    {"finish", Exchange_finish, METH_NOARGS,
-     PyDoc_STR(
-         "finish($self, /)\n--\n\nWait until what was sent has arrived, and end the exchange.")},
     {"then", Exchange_then, METH_O,
      PyDoc_STR("then($self, callback, /)\n--\n\n"
                "Have callback() called when what was sent has arrived; it calls close().")},

@@ -10,6 +10,16 @@
 /* Begins one. A new Exchange, or NULL with an exception. */
 PyObject *pg_exchange_open(PyObject *members, const gas_coll_args_t *args);
 
+/* For a caller that waits; attached, outside of pg_enter(). What can be refused leaves an
+ * exception: the next message of a member, a number, as a new Encoded; the end, when all that was
+ * sent has arrived; failing it for all members, which ends it. */
+PyObject *pg_exchange_receive(PyObject *self, PyObject *member);
+int pg_exchange_finish(PyObject *self);
+int pg_exchange_fail(PyObject *self, PyObject *why);
+
+/* True if the members should meet before anything else. */
+bool pg_exchange_meets_first(PyObject *self);
+
 /* Takes in the references in a message of one. Inside handlers. */
 void pg_exchange_arrived(gas_msg_t *msg);
 

@@ -8,6 +8,7 @@
 #include "team.h"
 
 #include "compat.h"
+#include "drive.h"
 #include "exchange.h"
 #include "operate.h"
 
@@ -294,6 +295,11 @@ static PyMethodDef Members_methods[] = {
     {"refuse", Members_refuse, METH_VARARGS,
      PyDoc_STR("refuse($self, kind, why, /)\n--\n\n"
                "Take no part in the next operation, which fails for all members.")},
+    {"run", (PyCFunction)(void (*)(void))pg_members_run, METH_FASTCALL,
+     PyDoc_STR("run($self, kind, root, extra, meet_first, reason, algorithm, /, *args)\n--\n\n"
+               "Do an operation on objects that blocks: algorithm(exchange, *args), after the "
+               "members\nhave met, meet_first(exchange, self, steps), where they have to. "
+               "reason(self, exception)\nsays to the others why this rank gave it up.")},
     {"open", Members_open, METH_VARARGS,
      PyDoc_STR("open($self, kind, root, extra, /)\n--\n\n"
                "Begin an operation on objects; return an Exchange.")},
