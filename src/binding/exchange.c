@@ -90,7 +90,7 @@ PyObject *pg_exchange_open(PyObject *members, const gas_coll_args_t *args)
         return NULL;
     self->members = Py_NewRef(members);
     self->coll = NULL;
-    self->flight = calloc(1, sizeof(*self->flight));
+    self->flight = gas_alloc_zeroed(sizeof(*self->flight));
     if (self->flight == NULL) {
         Py_DECREF(self);
         return PyErr_NoMemory();

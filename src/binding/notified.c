@@ -44,7 +44,7 @@ static void phase_over(void *arg)
 static PyObject *notify(PyObject *members, gas_team_t *team)
 {
     gas_coll_args_t args = {.kind = GAS_COLL_BARRIER, .algorithm = GAS_COLL_AUTO};
-    phase_t *phase = calloc(1, sizeof(*phase));
+    phase_t *phase = gas_alloc_zeroed(sizeof(*phase));
     notified_t *self = PyObject_New(notified_t, pg.notified_type);
     gas_status_t status;
 

@@ -23,6 +23,7 @@
  */
 #include "collective.h"
 
+#include "alloc.h"
 #include "clock.h"
 #include "collectives/operation.h"
 #include "collectives/table.h"
@@ -96,7 +97,7 @@ static void finish(gas_coll_t *coll)
 
 void gas_coll_complete_one(gas_coll_t *coll)
 {
-    coll->since = gas_clock_now();
+    coll->since = gas_clock_recent();
     if (--coll->pending > 0)
         return;
     if (coll->status != GAS_OK || coll->is_last)
@@ -323,14 +324,12 @@ void gas_coll_run(gas_job_t *job)
 
 static gas_coll_t *create(gas_team_t *team, const gas_coll_args_t *args)
 {
-    /* Not calloc(), which does not take what this thread has just freed. */
-    gas_coll_t *coll = malloc(sizeof(*coll));
+    gas_coll_t *coll = gas_alloc_zeroed(sizeof(*coll));
 
     if (coll == NULL) {
         gas_error(GAS_ERR_NO_MEMORY, "no memory for a collective operation");
         return NULL;
     }
-    memset(coll, 0, sizeof(*coll));
     coll->team = team;
     coll->args = *args;
     coll->rank = team->rank;
@@ -393,7 +392,7 @@ static gas_status_t begin(gas_coll_t *coll, const char *refusal)
     coll->pending = 1;
     if (!coll->is_exchange)
         atomic_fetch_add(&job->colls.running, 1);
-    coll->since = gas_clock_now();
+    coll->since = gas_clock_recent();
     if (refusal != NULL)
         gas_coll_fail_locked(coll, GAS_ERR_MISMATCH, refusal, true);
     else
@@ -526,7 +525,7 @@ void gas_coll_take(gas_coll_t *coll, gas_coll_recv_t *recv, int source)
     recv->source = gas_team_to_world(coll->team, source);
     recv->msg = NULL;
     gas_job_lock(job);
-    coll->since = gas_clock_now();
+    coll->since = gas_clock_recent();
     if (coll->status != GAS_OK)
         recv->ready(recv);
     else

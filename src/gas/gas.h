@@ -19,6 +19,7 @@
 #ifndef GAS_GAS_H
 #define GAS_GAS_H
 
+#include "alloc.h"
 #include "atomic.h"
 #include "boot/boot.h"
 #include "clock.h"

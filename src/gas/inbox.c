@@ -1,9 +1,9 @@
 #include "inbox.h"
 
+#include "alloc.h"
 #include "job.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #define MESSAGES_MIN 8u /* buckets of the first table */
 #define FILL 4u         /* messages for each bucket before the table doubles */
@@ -28,10 +28,9 @@ gas_inbox_t *gas_inbox_get(gas_job_t *job, uint64_t team, uint32_t number)
     gas_inbox_t **at = find(job, team, number);
 
     if (*at == NULL) {
-        *at = malloc(sizeof(**at));
+        *at = gas_alloc_zeroed(sizeof(**at));
         if (*at == NULL)
             return NULL;
-        memset(*at, 0, sizeof(**at));
         (*at)->team = team;
         (*at)->number = number;
     }

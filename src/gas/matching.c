@@ -65,7 +65,7 @@ static void land(gas_coll_t *coll, gas_coll_recv_t *recv, gas_msg_t *msg)
 
 static void hand_over(gas_coll_t *coll, gas_coll_recv_t *recv, gas_msg_t *msg)
 {
-    coll->since = gas_clock_now();
+    coll->since = gas_clock_recent();
     if (recv->ready == NULL) {
         land(coll, recv, msg);
     } else {

@@ -49,7 +49,7 @@ void gas_waiting_sleeps_locked(gas_job_t *job)
     if (waiting->listed)
         return;
     waiting->listed = true;
-    waiting->since = gas_clock_now();
+    waiting->since = gas_clock_recent();
     waiting->token = gas_work_token();
     waiting->thread = syscall(SYS_gettid);
     waiting->prev = NULL;
