@@ -130,6 +130,33 @@ def test_the_survivors_go_on(tmp_path: pathlib.Path, victim: int) -> None:
     )
 
 
+def test_in_a_thread_while_the_program_goes_on(tmp_path: pathlib.Path) -> None:
+    """`shrink` has no twin without waiting; this is what is documented instead."""
+    survive(
+        tmp_path,
+        4,
+        1,
+        """
+    from concurrent.futures import ThreadPoolExecutor
+
+    world = pygas.world
+    apart = world.split(None if me == 2 else 0)
+    meet(world, 2)
+    if me == 2:
+        now()
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(world.shrink)
+        works(apart)
+        while not future.done():
+            pygas.at(0).call(has_left)
+        team = future.result()
+    assert team.ranks == (0, 1, 3), team.ranks
+    works(team)
+    print("well")
+    """,
+    )
+
+
 def test_only_its_teams_fail(tmp_path: pathlib.Path) -> None:
     """All operations of those on every survivor; the others do not notice."""
     survive(
