@@ -7,6 +7,7 @@ everybody goes on to the end, and everybody who would have got the value gets th
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -62,7 +63,8 @@ def _combine(function: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
         return _failure(exception)
 
 
-def tree(place: int, size: int) -> tuple[int | None, list[int]]:
+@functools.lru_cache(maxsize=256)
+def tree(place: int, size: int) -> tuple[int | None, tuple[int, ...]]:
     """Return the parent (None for the root) and the children of a place in a binomial tree.
 
     Place 0 is the root. The parent of another place lacks its lowest bit that is set; children add
@@ -75,7 +77,7 @@ def tree(place: int, size: int) -> tuple[int | None, list[int]]:
         if place + bit < size:
             children.append(place + bit)
         bit >>= 1
-    return (place - span if place else None), children
+    return (place - span if place else None), tuple(children)
 
 
 def _subtree(place: int, size: int) -> int:

@@ -38,7 +38,7 @@ class Operator:
         What messages call it; the function's name by default. All ranks must use the same.
     """
 
-    __slots__ = ("code", "commutative", "function", "name")
+    __slots__ = ("code", "commutative", "function", "name", "signature")
 
     def __init__(
         self,
@@ -55,6 +55,8 @@ class Operator:
         self.commutative = commutative
         self.name = str(name or getattr(function, "__qualname__", type(function).__qualname__))
         self.code = 0  #: the runtime's gas_operator_t; 0: it does not know this one
+        #: A number by which ranks notice that they use different ones.
+        self.signature = zlib.crc32(self.name.encode())
 
     def __repr__(self) -> str:
         return f"pygas.{self.name}" if self.code else f"pygas.Operator({self.name})"
@@ -67,11 +69,6 @@ class Operator:
         if globals().get(self.name) is self:
             return self.name
         return _rebuild, (self.function, self.commutative, self.name)
-
-    @property
-    def signature(self) -> int:
-        """A number by which ranks notice that they use different ones."""
-        return zlib.crc32(self.name.encode())
 
 
 def _rebuild(function: Callable[[Any, Any], Any], commutative: bool, name: str) -> Operator:
