@@ -10,9 +10,9 @@
 /* Begins one. A new Exchange, or NULL with an exception. */
 PyObject *pg_exchange_open(PyObject *members, const gas_coll_args_t *args);
 
-/* For a caller that waits; attached, outside of pg_enter(). What can be refused leaves an
- * exception: the next message of a member, a number, as a new Encoded; the end, when all that was
- * sent has arrived; failing it for all members, which ends it. */
+/* For a caller that waits; attached, not between pg_enter() and pg_leave(). Each returns NULL or -1
+ * with an exception if it cannot. The next message of a member, a number, as a new Encoded; the
+ * end, when all that was sent has arrived; failing it for all members, which ends it. */
 PyObject *pg_exchange_receive(PyObject *self, PyObject *member);
 int pg_exchange_finish(PyObject *self);
 int pg_exchange_fail(PyObject *self, PyObject *why);
