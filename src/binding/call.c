@@ -350,9 +350,8 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
     head.call = call->id;
     head.wire = pg_payload_wire(payload);
     atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
-    sent = pg_payload_send(payload, owner, PG_HANDLER_REQUEST, bytes,
-                           pg_request_head_put(&head, bytes), NULL);
-    pg_payload_unref(payload);
+    sent = pg_payload_send_off(payload, owner, PG_HANDLER_REQUEST, bytes,
+                               pg_request_head_put(&head, bytes));
     if (sent >= 0 && head.name.length > 0)
         pg_name_told(&head.name, owner);
     if (sent >= 0)

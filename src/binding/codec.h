@@ -47,6 +47,7 @@ typedef struct pg_beside {
     Py_ssize_t count;
     bool adopts;       /* they belong to nobody else: a bytearray may become a part of the object */
     PyObject *proxies; /* a list, or NULL */
+    struct pg_reference_table *references; /* that came with it (references.h), or NULL */
 } pg_beside_t;
 
 /* The object; a new reference, or NULL with an exception: ProtocolError, or what a hook raised.

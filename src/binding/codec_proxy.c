@@ -78,6 +78,7 @@ PyObject *pg_get_proxy(pg_reader_t *reader)
     const uint8_t *bytes = pg_get_bytes(reader, sizeof(reference_t));
     pg_shape_t *shape;
     reference_t reference;
+    pg_reference_t held;
     PyObject *proxy;
 
     if (bytes == NULL)
@@ -92,7 +93,11 @@ PyObject *pg_get_proxy(pg_reader_t *reader)
         pg_shape_let_go(shape);
         return NULL;
     }
-    proxy = pg_proxy_from_wire(reference.owner, reference.id, shape, (pg_mode_t)reference.mode);
+    if (reader->references != NULL &&
+        pg_references_take(reader->references, reference.owner, reference.id, &held))
+        proxy = pg_proxy_from_held(&held, shape, (pg_mode_t)reference.mode);
+    else
+        proxy = pg_proxy_from_wire(reference.owner, reference.id, shape, (pg_mode_t)reference.mode);
     pg_leave();
     return proxy;
 }

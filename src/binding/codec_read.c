@@ -396,6 +396,7 @@ PyObject *pg_codec_decode(const uint8_t *bytes, size_t length, const pg_beside_t
     reader.views_used = 0;
     reader.adopts = beside->adopts;
     reader.proxies = beside->proxies;
+    reader.references = beside->references;
     reader.depth = 0;
     reader.count = 0;
     reader.capacity = PG_READER_ROOM;

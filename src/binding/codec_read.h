@@ -20,7 +20,8 @@ typedef struct pg_reader {
     const Py_buffer *views;
     Py_ssize_t view_count, views_used;
     PyObject *proxies; /* a list, or NULL */
-    bool adopts;       /* the objects of `views` may become parts of the value */
+    struct pg_reference_table *references;
+    bool adopts; /* the objects of `views` may become parts of the value */
     unsigned depth;
     size_t count, capacity; /* of the objects that have a number */
     PyObject **objects;

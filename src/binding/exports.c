@@ -44,6 +44,7 @@ static struct {
     uint32_t free, dying; /* index + 1; 0: none */
     atomic_bool any_home; /* there has been an entry with one */
     bool reclaiming;      /* `reclaim` is due, queued or runs */
+    bool garbage;         /* it has become due under this hold of the lock */
     atomic_bool due;      /* and is to be queued */
     uint64_t since;       /* when the progress thread saw that; its own */
     gas_work_t reclaim;
@@ -223,8 +224,8 @@ static void push_reclaim(void)
     gas_work_push(pg.job, &exports.reclaim);
 }
 
-/* Has reclaim queued. The table is cleared at the end of the job, so nothing is lost if it is too
- * late. */
+/* Has reclaim queued, once the lock is free. The table is cleared at the end of the job, so nothing
+ * is lost if it is too late. */
 static void hurry(void)
 {
     atomic_store(&exports.due, true);
@@ -251,18 +252,31 @@ uint64_t pg_exports_tend(void)
     return GAS_FOREVER;
 }
 
-/* Whether the entry has become garbage, and hurry() is due, once the lock is free. */
-static bool is_first_garbage(entry_t *entry)
+/* Has the entry let go of if it has become garbage. */
+static void bury_if_dead(entry_t *entry)
 {
     if (entry->weight > 0 || entry->pins > 0 || entry->is_dying)
-        return false;
+        return;
     entry->is_dying = true;
     entry->next_dying = exports.dying;
     exports.dying = (uint32_t)(entry - exports.entries) + 1;
-    if (exports.reclaiming)
-        return false;
+    exports.garbage |= !exports.reclaiming;
     exports.reclaiming = true;
-    return true;
+}
+
+void pg_exports_lock(void)
+{
+    pthread_mutex_lock(&exports.lock);
+}
+
+void pg_exports_unlock(void)
+{
+    bool garbage = exports.garbage;
+
+    exports.garbage = false;
+    pthread_mutex_unlock(&exports.lock);
+    if (garbage)
+        hurry();
 }
 
 /* ---- the interface ---- */
@@ -318,34 +332,42 @@ int pg_exports_pin_object(PyObject *object, gas_home_t *home, uint64_t *id)
     return -1;
 }
 
-bool pg_exports_pin(uint64_t id)
+bool pg_exports_pin_locked(uint64_t id)
 {
-    entry_t *entry;
+    entry_t *entry = find(id);
 
-    pthread_mutex_lock(&exports.lock);
-    entry = find(id);
     if (entry != NULL)
         entry->pins++;
-    pthread_mutex_unlock(&exports.lock);
     return entry != NULL;
+}
+
+bool pg_exports_pin(uint64_t id)
+{
+    bool pinned;
+
+    pg_exports_lock();
+    pinned = pg_exports_pin_locked(id);
+    pg_exports_unlock();
+    return pinned;
+}
+
+void pg_exports_unpin_locked(uint64_t id)
+{
+    entry_t *entry = find(id);
+
+    if (entry == NULL)
+        return;
+    entry->pins--;
+    bury_if_dead(entry);
 }
 
 void pg_exports_unpin(uint64_t id)
 {
-    bool garbage = false;
-    entry_t *entry;
-
     if (atomic_load(&pg.phase) == PG_FORKED)
         return; /* the table is the parent's */
-    pthread_mutex_lock(&exports.lock);
-    entry = find(id);
-    if (entry != NULL) {
-        entry->pins--;
-        garbage = is_first_garbage(entry);
-    }
-    pthread_mutex_unlock(&exports.lock);
-    if (garbage)
-        hurry();
+    pg_exports_lock();
+    pg_exports_unpin_locked(id);
+    pg_exports_unlock();
 }
 
 gas_home_t *pg_exports_home(uint64_t id)
@@ -362,83 +384,89 @@ gas_home_t *pg_exports_home(uint64_t id)
     return home;
 }
 
-PyObject *pg_exports_get(uint64_t id, gas_home_t **home)
+/* `pinned`: and unpins it. */
+static PyObject *get(uint64_t id, gas_home_t **home, bool pinned)
 {
     PyObject *object = NULL;
     entry_t *entry;
 
     *home = NULL;
-    pthread_mutex_lock(&exports.lock);
+    pg_exports_lock();
     entry = find(id);
     if (entry != NULL) {
         object = Py_NewRef(entry->object);
         *home = gas_home_ref(entry->home);
+        if (pinned) {
+            entry->pins--;
+            bury_if_dead(entry);
+        }
     }
-    pthread_mutex_unlock(&exports.lock);
+    pg_exports_unlock();
     if (object == NULL)
         PyErr_Format(PyExc_ReferenceError, "rank %d has no shared object %u.%u (any more)", pg.rank,
                      (uint32_t)id, (uint32_t)(id >> 32));
     return object;
 }
 
-uint64_t pg_exports_mint(uint64_t id, uint64_t weight, int destination, uint32_t *round)
+PyObject *pg_exports_get(uint64_t id, gas_home_t **home)
 {
-    entry_t *entry;
+    return get(id, home, false);
+}
 
-    pthread_mutex_lock(&exports.lock);
+PyObject *pg_exports_redeem(uint64_t id, gas_home_t **home)
+{
+    return get(id, home, true);
+}
+
+uint64_t pg_exports_mint_locked(uint64_t id, uint64_t weight, int destination, uint32_t *round)
+{
+    entry_t *entry = find(id);
+
     *round = pg_recount_sent(exports.ledger, destination);
-    entry = find(id);
     if (entry == NULL || entry->weight > UINT64_MAX - weight)
-        weight = 0;
-    else
-        entry->weight += weight;
-    pthread_mutex_unlock(&exports.lock);
+        return 0;
+    entry->weight += weight;
     return weight;
 }
 
-/* Weight that is out no longer. True if hurry() is due, once the lock is free. */
-static bool subtract(uint64_t id, uint64_t weight)
+uint64_t pg_exports_mint(uint64_t id, uint64_t weight, int destination, uint32_t *round)
+{
+    pg_exports_lock();
+    weight = pg_exports_mint_locked(id, weight, destination, round);
+    pg_exports_unlock();
+    return weight;
+}
+
+/* Weight that is out no longer. */
+static void subtract(uint64_t id, uint64_t weight)
 {
     entry_t *entry = find(id);
 
     /* A peer that gives back more than there is does not know what it does: keep the object. */
     if (entry == NULL || weight > entry->weight)
-        return false;
+        return;
     entry->weight -= weight;
-    return is_first_garbage(entry);
+    bury_if_dead(entry);
+}
+
+void pg_exports_release_locked(uint64_t id, uint64_t weight, int source, uint32_t round)
+{
+    pg_recount_received(exports.ledger, source, round, pg.rank, id, weight);
+    subtract(id, weight);
 }
 
 void pg_exports_release(uint64_t id, uint64_t weight, int source, uint32_t round)
 {
-    bool garbage;
-
-    pthread_mutex_lock(&exports.lock);
-    pg_recount_received(exports.ledger, source, round, pg.rank, id, weight);
-    garbage = subtract(id, weight);
-    pthread_mutex_unlock(&exports.lock);
-    if (garbage)
-        hurry();
+    pg_exports_lock();
+    pg_exports_release_locked(id, weight, source, round);
+    pg_exports_unlock();
 }
 
 void pg_exports_lose(uint64_t id, uint64_t weight)
 {
-    bool garbage;
-
-    pthread_mutex_lock(&exports.lock);
-    garbage = subtract(id, weight);
-    pthread_mutex_unlock(&exports.lock);
-    if (garbage)
-        hurry();
-}
-
-void pg_exports_lock(void)
-{
-    pthread_mutex_lock(&exports.lock);
-}
-
-void pg_exports_unlock(void)
-{
-    pthread_mutex_unlock(&exports.lock);
+    pg_exports_lock();
+    subtract(id, weight);
+    pg_exports_unlock();
 }
 
 pg_claim_t *pg_exports_record_locked(size_t *count)

@@ -32,6 +32,9 @@ void pg_exports_unpin(uint64_t id);
  * a new reference, or NULL. Attached. */
 PyObject *pg_exports_get(uint64_t id, gas_home_t **home);
 
+/* The same of an entry that is pinned, and unpins it. */
+PyObject *pg_exports_redeem(uint64_t id, gas_home_t **home);
+
 /* The home of the object of `id`, a new reference; NULL if it has none. */
 gas_home_t *pg_exports_home(uint64_t id);
 
@@ -46,9 +49,20 @@ void pg_exports_release(uint64_t id, uint64_t weight, int source, uint32_t round
 /* Weight that nobody has any more, as its holder has failed. */
 void pg_exports_lose(uint64_t id, uint64_t weight);
 
-/* For recount.c, which records both tables at one moment: exports after imports. */
+/*
+ * The table's lock, for those who do several things to it at once; whoever has the imports' as well
+ * takes that one first. It is a leaf otherwise, and is held for some instructions for each entry.
+ * pg_exports_unlock() sees to it that what has become garbage is let go of: with recount.c's locks
+ * held nothing may.
+ */
 void pg_exports_lock(void);
 void pg_exports_unlock(void);
+
+/* As their namesakes, under that lock. */
+bool pg_exports_pin_locked(uint64_t id);
+void pg_exports_unpin_locked(uint64_t id);
+uint64_t pg_exports_mint_locked(uint64_t id, uint64_t weight, int destination, uint32_t *round);
+void pg_exports_release_locked(uint64_t id, uint64_t weight, int source, uint32_t round);
 
 /* Under that lock: the id and the weight of each entry that has some, by rising index, in memory to
  * be freed; NULL without memory. *count: how many. */

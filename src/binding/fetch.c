@@ -257,7 +257,6 @@ pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire)
 
 PyObject *pg_fetch_decode(gas_msg_t *msg, const pg_wire_t *wire)
 {
-    pg_references_t shared = {0};
     pg_reference_table_t table;
     PyObject *object = NULL;
     size_t length;
@@ -266,9 +265,9 @@ PyObject *pg_fetch_decode(gas_msg_t *msg, const pg_wire_t *wire)
         pg_payload_arrived(msg, wire);
     if (!is_sound(msg, wire, &table, &length))
         return pg_malformed("its table of references");
-    if (pg_references_read(&shared, &table) == 0)
-        object = pg_codec_decode(msg->data, length, &(pg_beside_t){.count = 0});
-    pg_references_clear(&shared);
+    if (pg_references_check(&table) == 0)
+        object = pg_codec_decode(msg->data, length, &(pg_beside_t){.references = &table});
+    pg_references_refuse(&table);
     return object;
 }
 

@@ -51,7 +51,7 @@ void pg_weight_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
         pg_import_t *import;
 
         pg_recount_see(round);
-        pthread_mutex_lock(&pg_import_table.lock);
+        pg_imports_lock();
         pg_recount_received(pg_import_table.ledger, msg->source, round, msg->source, portion.id,
                             portion.weight);
         import = pg_import_table_find(msg->source, portion.id);
@@ -66,8 +66,7 @@ void pg_weight_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
                 pg_import_table_list(import);
             pg_grant_over(import);
         }
-        pthread_mutex_unlock(&pg_import_table.lock);
-        pg_import_table_hurry();
+        pg_imports_unlock();
     }
     gas_msg_free(job, msg);
 }

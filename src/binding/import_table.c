@@ -53,13 +53,3 @@ void pg_import_table_take_out(pg_import_t *import)
     *at = import->next;
     pg_import_table.entries--;
 }
-
-void pg_import_table_hurry(void)
-{
-    if (!atomic_load(&pg_import_table.pending))
-        return;
-    atomic_fetch_add(&pg.users, 1);
-    if (atomic_load(&pg.phase) == PG_RUNNING)
-        gas_progress_hurry(pg.job);
-    pg_leave();
-}

@@ -26,6 +26,7 @@ typedef struct pg_import_table {
     pg_import_waiter_t *waiters;
     int64_t *ledger;     /* see recount.h */
     atomic_bool pending; /* `listed` is not empty */
+    bool news;           /* something has been listed under this hold of the lock */
 } pg_import_table_t;
 
 extern pg_import_table_t pg_import_table;
@@ -59,6 +60,7 @@ static inline void pg_import_table_list(pg_import_t *import)
     import->is_listed = true;
     import->next_listed = pg_import_table.listed;
     pg_import_table.listed = import;
+    pg_import_table.news = true;
     atomic_store(&pg_import_table.pending, true);
 }
 
@@ -73,8 +75,5 @@ static inline void pg_import_table_add_weight(pg_import_t *import, uint64_t weig
     import->surplus += weight - room;
     pg_import_table_list(import);
 }
-
-/* After a change that may have listed something; the lock is not held. */
-void pg_import_table_hurry(void);
 
 #endif

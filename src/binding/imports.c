@@ -4,28 +4,54 @@
 #include "import_table.h"
 #include "recount.h"
 
+void pg_imports_lock(void)
+{
+    pthread_mutex_lock(&pg_import_table.lock);
+}
+
+/* Has the progress thread come round. */
+static void hurry(void)
+{
+    atomic_fetch_add(&pg.users, 1);
+    if (atomic_load(&pg.phase) == PG_RUNNING)
+        gas_progress_hurry(pg.job);
+    pg_leave();
+}
+
+void pg_imports_unlock(void)
+{
+    bool listed = pg_import_table.news;
+
+    pg_import_table.news = false;
+    pthread_mutex_unlock(&pg_import_table.lock);
+    if (listed)
+        hurry();
+}
+
 static void add_reference(pg_import_t *import)
 {
     if (import->count++ == 0)
         pg_import_table.count++;
 }
 
-pg_import_t *pg_import_receive(int owner, uint64_t id, uint64_t weight, int source, uint32_t round)
+static pg_import_t *find_or_insert(int owner, uint64_t id)
 {
-    pg_import_t *import;
+    pg_import_t *import = pg_import_table_find(owner, id);
 
-    pthread_mutex_lock(&pg_import_table.lock);
+    return import != NULL ? import : pg_import_table_insert(owner, id);
+}
+
+pg_import_t *pg_import_receive_locked(int owner, uint64_t id, uint64_t weight, int source,
+                                      uint32_t round)
+{
+    pg_import_t *import = find_or_insert(owner, id);
+
     pg_recount_received(pg_import_table.ledger, source, round, owner, id, weight);
-    import = pg_import_table_find(owner, id);
-    if (import == NULL)
-        import = pg_import_table_insert(owner, id);
     if (import != NULL) {
         add_reference(import);
         pg_import_table_add_weight(import, weight);
         import->is_gone = import->weight == 0 && !import->is_asked;
     }
-    pthread_mutex_unlock(&pg_import_table.lock);
-    pg_import_table_hurry();
     return import;
 }
 
@@ -61,9 +87,7 @@ pg_import_t *pg_import_obtain(int owner, uint64_t id)
     bool gone = false;
 
     pthread_mutex_lock(&pg_import_table.lock);
-    import = pg_import_table_find(owner, id);
-    if (import == NULL)
-        import = pg_import_table_insert(owner, id);
+    import = find_or_insert(owner, id);
     if (import != NULL)
         add_reference(import);
     pthread_mutex_unlock(&pg_import_table.lock);
@@ -93,21 +117,21 @@ void pg_import_ref(pg_import_t *import)
     pthread_mutex_unlock(&pg_import_table.lock);
 }
 
+void pg_import_unref_locked(pg_import_t *import)
+{
+    if (--import->count > 0)
+        return;
+    pg_import_table.count--;
+    pg_import_table_list(import);
+}
+
 void pg_import_unref(pg_import_t *import)
 {
-    bool last;
-
     if (import == NULL || atomic_load(&pg.phase) == PG_FORKED)
         return; /* in a forked child it is the parent's */
-    pthread_mutex_lock(&pg_import_table.lock);
-    last = --import->count == 0;
-    if (last) {
-        pg_import_table.count--;
-        pg_import_table_list(import);
-    }
-    pthread_mutex_unlock(&pg_import_table.lock);
-    if (last)
-        pg_import_table_hurry();
+    pg_imports_lock();
+    pg_import_unref_locked(import);
+    pg_imports_unlock();
 }
 
 /* A reference without weight. */
@@ -121,6 +145,24 @@ static uint32_t count_sent(int destination)
     return round;
 }
 
+static uint64_t portion_for(const pg_import_t *import, int destination)
+{
+    if (destination == import->owner)
+        return import->weight > 1 ? 1 : 0; /* it comes back at once */
+    return pg_weight_portion(import->weight);
+}
+
+uint64_t pg_import_split_locked(pg_import_t *import, int destination, uint32_t *round)
+{
+    uint64_t portion = portion_for(import, destination);
+
+    if (import->weight - portion < PG_WEIGHT_LOW)
+        return 0;
+    import->weight -= portion;
+    *round = pg_recount_sent(pg_import_table.ledger, destination);
+    return portion;
+}
+
 uint64_t pg_import_split(pg_import_t *import, int destination, uint32_t *round)
 {
     uint64_t portion;
@@ -128,10 +170,7 @@ uint64_t pg_import_split(pg_import_t *import, int destination, uint32_t *round)
 
     for (;;) {
         pthread_mutex_lock(&pg_import_table.lock);
-        if (destination == import->owner)
-            portion = import->weight > 1 ? 1 : 0; /* it comes back at once */
-        else
-            portion = pg_weight_portion(import->weight);
+        portion = portion_for(import, destination);
         import->weight -= portion;
         low = import->weight < PG_WEIGHT_LOW && !import->is_asked;
         gone = import->is_gone;
@@ -150,13 +189,19 @@ uint64_t pg_import_split(pg_import_t *import, int destination, uint32_t *round)
     }
 }
 
-void pg_import_give_back(pg_import_t *import, uint64_t weight, int destination, uint32_t round)
+void pg_import_give_back(int owner, uint64_t id, uint64_t weight, int destination, uint32_t round)
 {
-    pthread_mutex_lock(&pg_import_table.lock);
-    pg_recount_received(pg_import_table.ledger, destination, round, import->owner, import->id,
-                        weight);
-    pg_import_table_add_weight(import, weight);
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_import_t *import;
+
+    pg_imports_lock();
+    pg_recount_received(pg_import_table.ledger, destination, round, owner, id, weight);
+    import = weight > 0 ? find_or_insert(owner, id) : NULL;
+    if (import != NULL) { /* no memory twice: the object stays until the end of the job */
+        pg_import_table_add_weight(import, weight);
+        if (import->count == 0)
+            pg_import_table_list(import);
+    }
+    pg_imports_unlock();
 }
 
 void pg_import_look(pg_import_t *import, uint32_t *count, uint64_t *weight)
@@ -169,13 +214,12 @@ void pg_import_look(pg_import_t *import, uint32_t *count, uint64_t *weight)
 
 void pg_import_sever(pg_import_t *import)
 {
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_imports_lock();
     import->surplus += import->weight;
     import->weight = 0;
     import->is_gone = true;
     pg_import_table_list(import);
-    pthread_mutex_unlock(&pg_import_table.lock);
-    pg_import_table_hurry();
+    pg_imports_unlock();
 }
 
 size_t pg_imports_count(void)
@@ -215,16 +259,6 @@ void pg_imports_owner_failed(int owner)
                 import->is_gone = true;
                 pg_grant_over(import);
             }
-    pthread_mutex_unlock(&pg_import_table.lock);
-}
-
-void pg_imports_lock(void)
-{
-    pthread_mutex_lock(&pg_import_table.lock);
-}
-
-void pg_imports_unlock(void)
-{
     pthread_mutex_unlock(&pg_import_table.lock);
 }
 

@@ -29,10 +29,13 @@ struct pg_import {
     bool is_gone;   /* the owner has no such object any more */
 };
 
+/* Functions whose names end in `_locked` are called under pg_imports_lock(). */
+
 /* The import of an object for which `weight` has arrived from `source` (0: the sender has none,
  * since the owner has no such object any more), with the round that travelled with it (recount.h);
  * a new reference. NULL without memory. */
-pg_import_t *pg_import_receive(int owner, uint64_t id, uint64_t weight, int source, uint32_t round);
+pg_import_t *pg_import_receive_locked(int owner, uint64_t id, uint64_t weight, int source,
+                                      uint32_t round);
 
 /* The import that this rank has already; a new reference, or NULL. */
 pg_import_t *pg_import_find(int owner, uint64_t id);
@@ -48,6 +51,7 @@ void pg_import_ref(pg_import_t *import);
 
 /* For finalizers: takes the lock of imports.c and no other. NULL is allowed. */
 void pg_import_unref(pg_import_t *import);
+void pg_import_unref_locked(pg_import_t *import);
 
 /*
  * Weight for a reference to be sent to `destination`; 0: the object is no longer there. *round:
@@ -57,8 +61,12 @@ void pg_import_unref(pg_import_t *import);
  */
 uint64_t pg_import_split(pg_import_t *import, int destination, uint32_t *round);
 
-/* Weight of pg_import_split() whose message could not be sent. */
-void pg_import_give_back(pg_import_t *import, uint64_t weight, int destination, uint32_t round);
+/* The same if there is weight enough; else 0, and nothing has happened. */
+uint64_t pg_import_split_locked(pg_import_t *import, int destination, uint32_t *round);
+
+/* Weight that was taken from the import of this object, if there still is one, for a message to
+ * `destination` that could not be sent. */
+void pg_import_give_back(int owner, uint64_t id, uint64_t weight, int destination, uint32_t round);
 
 /* How many references of this rank there are, and the weight. */
 void pg_import_look(pg_import_t *import, uint32_t *count, uint64_t *weight);
@@ -76,15 +84,18 @@ pg_import_t *pg_imports_list(size_t *count);
 /* What `owner` had is gone: nobody waits for an answer of its any more. Also inside handlers. */
 void pg_imports_owner_failed(int owner);
 
-/* For recount.c, as in exports.h: the weight of each import that has some. */
+/* The table's lock, for those who do several things to it at once, as in exports.h.
+ * pg_imports_unlock() sees to it that what has been listed is sent home. */
+void pg_imports_lock(void);
+void pg_imports_unlock(void);
+
+/* For recount.c, under that lock: the weight of each import that has some. */
 typedef struct pg_holding {
     uint64_t id;
     uint64_t weight;
     int owner;
 } pg_holding_t;
 
-void pg_imports_lock(void);
-void pg_imports_unlock(void);
 pg_holding_t *pg_imports_record_locked(size_t *count);
 const int64_t *pg_imports_ledger_locked(void);
 

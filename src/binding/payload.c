@@ -206,11 +206,13 @@ typedef struct laid_data {
     size_t length;
     char *joined;         /* where they were copied to; NULL: the stream alone, where it is */
     char *table;          /* in `joined`; NULL: no references */
+    uint32_t references;  /* its rows */
     char room[LAID_ROOM]; /* `joined`, if that is enough */
 } laid_data_t;
 
-/* -1 with an exception. */
-static int lay_data(laid_data_t *data, const pg_payload_t *payload, int destination, size_t stream)
+/* `last`: the references need not be kept for another message. -1 with an exception. */
+static int lay_data(laid_data_t *data, pg_payload_t *payload, int destination, size_t stream,
+                    bool last)
 {
     size_t lands = stream + (size_t)payload->encoding.count;
 
@@ -234,17 +236,17 @@ static int lay_data(laid_data_t *data, const pg_payload_t *payload, int destinat
         data->joined[stream + (size_t)i] = (char)pg_land_of(payload->encoding.views[i].obj);
     if (payload->shared.count > 0) {
         data->table = data->joined + lands;
-        pg_references_write(&payload->shared, destination, data->table);
+        data->references = payload->shared.count;
+        pg_references_write(&payload->shared, destination, data->table, last);
     }
     return 0;
 }
 
 /* After the message was sent, or was not. */
-static void laid_data_free(laid_data_t *data, const pg_payload_t *payload, int destination,
-                           bool sent)
+static void laid_data_free(laid_data_t *data, int destination, bool sent)
 {
     if (!sent && data->table != NULL)
-        pg_references_unwrite(&payload->shared, destination, data->table);
+        pg_references_unwrite(data->table, data->references, destination);
     if (data->joined != data->room)
         free(data->joined);
 }
@@ -301,11 +303,12 @@ static int send_alone(int destination, const gas_am_t *am)
     return -1;
 }
 
-int pg_payload_send_then(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
-                         size_t head_length, gas_done_fn sent, void *arg)
+/* Sends `am`, of which all but its payload is there; `last` as in lay_data(). */
+static int send(pg_payload_t *payload, int destination, gas_am_t *am, gas_done_fn sent, void *arg,
+                bool last)
 {
-    gas_am_t am = {.handler = handler, .header = head, .header_length = (uint16_t)head_length};
     bool stream_is_bulk = pg_payload_wire(payload).stream_is_bulk;
+    bool has_references = payload->shared.count > 0;
     laid_data_t data;
     int outcome;
 
@@ -313,23 +316,39 @@ int pg_payload_send_then(pg_payload_t *payload, int destination, uint16_t handle
         PyErr_Format(PyExc_ValueError, "there is no rank %d in a job of %d", destination, pg.size);
         return -1;
     }
-    if (payload->shared.count > 0)
+    if (has_references)
         pg_recount_sending();
-    if (lay_data(&data, payload, destination, stream_is_bulk ? 0 : (size_t)payload->bytes.len) <
-        0) {
-        if (payload->shared.count > 0)
-            pg_recount_sending_over();
-        return -1;
+    outcome = lay_data(&data, payload, destination, stream_is_bulk ? 0 : (size_t)payload->bytes.len,
+                       last);
+    if (outcome == 0) {
+        am->data = data.bytes;
+        am->data_length = data.length;
+        if (payload->encoding.count > 0 || stream_is_bulk)
+            outcome = send_bulk(payload, destination, am, stream_is_bulk, sent, arg);
+        else
+            outcome = send_alone(destination, am);
+        laid_data_free(&data, destination, outcome >= 0);
     }
-    am.data = data.bytes;
-    am.data_length = data.length;
-    if (payload->encoding.count > 0 || stream_is_bulk)
-        outcome = send_bulk(payload, destination, &am, stream_is_bulk, sent, arg);
-    else
-        outcome = send_alone(destination, &am);
-    laid_data_free(&data, payload, destination, outcome >= 0);
-    if (payload->shared.count > 0)
+    if (has_references)
         pg_recount_sending_over();
+    return outcome;
+}
+
+int pg_payload_send_then(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
+                         size_t head_length, gas_done_fn sent, void *arg)
+{
+    gas_am_t am = {.handler = handler, .header = head, .header_length = (uint16_t)head_length};
+
+    return send(payload, destination, &am, sent, arg, false);
+}
+
+int pg_payload_send_off(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
+                        size_t head_length)
+{
+    gas_am_t am = {.handler = handler, .header = head, .header_length = (uint16_t)head_length};
+    int outcome = send(payload, destination, &am, NULL, NULL, true);
+
+    pg_payload_unref(payload);
     return outcome;
 }
 

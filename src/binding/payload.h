@@ -71,6 +71,11 @@ int pg_payload_send(pg_payload_t *payload, int destination, uint16_t handler, co
 int pg_payload_send_then(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
                          size_t head_length, gas_done_fn sent, void *arg);
 
+/* As pg_payload_send() without an event, for a payload that is not sent again: takes over the
+ * reference. */
+int pg_payload_send_off(pg_payload_t *payload, int destination, uint16_t handler, const void *head,
+                        size_t head_length);
+
 /* Fetches the payload of `msg`, waiting for its buffers. A new payload, or NULL with an exception.
  * `msg` stays the caller's. In pieces: fetch.h. */
 pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire);

@@ -8,6 +8,7 @@
 #include "future.h"
 #include "method.h"
 #include "ops.h"
+#include "references.h"
 
 static atomic_size_t count;
 
@@ -59,11 +60,10 @@ PyObject *pg_proxy_new_local(PyObject *object, gas_home_t *home)
     return proxy;
 }
 
-/* A Proxy to an object of this rank. */
-static PyObject *from_wire_here(uint64_t id, pg_shape_t *shape, pg_mode_t mode)
+/* A Proxy to an object of this rank, and its home; takes over all that. */
+static PyObject *from_wire_here(PyObject *object, gas_home_t *home, pg_shape_t *shape,
+                                pg_mode_t mode)
 {
-    gas_home_t *home;
-    PyObject *object = pg_exports_get(id, &home);
     PyObject *proxy;
 
     if (object == NULL) {
@@ -82,26 +82,11 @@ static PyObject *from_wire_here(uint64_t id, pg_shape_t *shape, pg_mode_t mode)
     return proxy;
 }
 
-PyObject *pg_proxy_from_wire(int owner, uint64_t id, pg_shape_t *shape, pg_mode_t mode)
+/* A Proxy to an object of another rank; takes over the reference. */
+static PyObject *from_wire_there(pg_import_t *import, pg_shape_t *shape, pg_mode_t mode)
 {
-    pg_import_t *import;
-    PyObject *proxy;
+    PyObject *proxy = proxy_alloc(import->owner, shape, mode);
 
-    if (owner < 0 || owner >= pg.size) {
-        pg_shape_let_go(shape);
-        return PyErr_Format(PyExc_ReferenceError, "a Proxy to rank %d in a job of %d", owner,
-                            pg.size);
-    }
-    if (owner == pg.rank)
-        return from_wire_here(id, shape, mode);
-    import = pg_import_find(owner, id);
-    if (import == NULL)
-        import = pg_import_obtain(owner, id);
-    if (import == NULL) {
-        pg_shape_let_go(shape);
-        return NULL;
-    }
-    proxy = proxy_alloc(owner, shape, mode);
     if (proxy == NULL) {
         pg_import_unref(import);
         return NULL;
@@ -109,6 +94,42 @@ PyObject *pg_proxy_from_wire(int owner, uint64_t id, pg_shape_t *shape, pg_mode_
     ((pg_proxy_t *)proxy)->import = import;
     PyObject_GC_Track(proxy);
     return proxy;
+}
+
+PyObject *pg_proxy_from_held(const pg_reference_t *held, pg_shape_t *shape, pg_mode_t mode)
+{
+    gas_home_t *home;
+    PyObject *object;
+
+    if (held->import != NULL)
+        return from_wire_there(held->import, shape, mode);
+    object = pg_exports_redeem(held->id, &home);
+    return from_wire_here(object, home, shape, mode);
+}
+
+PyObject *pg_proxy_from_wire(int owner, uint64_t id, pg_shape_t *shape, pg_mode_t mode)
+{
+    pg_import_t *import;
+    gas_home_t *home;
+    PyObject *object;
+
+    if (owner < 0 || owner >= pg.size) {
+        pg_shape_let_go(shape);
+        return PyErr_Format(PyExc_ReferenceError, "a Proxy to rank %d in a job of %d", owner,
+                            pg.size);
+    }
+    if (owner == pg.rank) {
+        object = pg_exports_get(id, &home);
+        return from_wire_here(object, home, shape, mode);
+    }
+    import = pg_import_find(owner, id);
+    if (import == NULL)
+        import = pg_import_obtain(owner, id);
+    if (import == NULL) {
+        pg_shape_let_go(shape);
+        return NULL;
+    }
+    return from_wire_there(import, shape, mode);
 }
 
 int pg_proxy_pin(pg_proxy_t *proxy, uint64_t *id)

@@ -43,6 +43,11 @@ PyObject *pg_proxy_new_local(PyObject *object, gas_home_t *home);
  * it came without weight (a pickle) and this rank has no other. NULL with an exception. */
 PyObject *pg_proxy_from_wire(int owner, uint64_t id, pg_shape_t *shape, pg_mode_t mode);
 
+/* The one that a reference stands for which is held already (references.h), and is taken over. NULL
+ * with an exception. */
+struct pg_reference;
+PyObject *pg_proxy_from_held(const struct pg_reference *held, pg_shape_t *shape, pg_mode_t mode);
+
 /* True on the rank that owns the object. */
 static inline bool pg_proxy_is_here(const pg_proxy_t *proxy)
 {

@@ -15,6 +15,8 @@
 #include "recount.h"
 #include "weight.h"
 
+#include <stddef.h>
+
 static _Thread_local pg_references_t *collecting;
 
 static void let_go(const pg_reference_t *reference)
@@ -25,14 +27,19 @@ static void let_go(const pg_reference_t *reference)
         pg_exports_unpin(reference->id);
 }
 
-void pg_references_clear(pg_references_t *references)
+static void forget(pg_references_t *references)
 {
-    for (uint32_t i = 0; i < references->count; i++)
-        let_go(&references->items[i]);
     if (references->items != references->room)
         free(references->items);
     references->items = NULL;
     references->count = references->capacity = 0;
+}
+
+void pg_references_clear(pg_references_t *references)
+{
+    for (uint32_t i = 0; i < references->count; i++)
+        let_go(&references->items[i]);
+    forget(references);
 }
 
 void pg_references_collect(pg_references_t *references)
@@ -97,36 +104,102 @@ int pg_references_note(pg_proxy_t *proxy, uint64_t *id)
     return 0;
 }
 
-void pg_references_write(const pg_references_t *references, int destination, char *table)
+static void put_row(char *table, uint32_t index, const pg_reference_row_t *row)
 {
+    memcpy(table + index * sizeof(*row), row, sizeof(*row));
+}
+
+static pg_reference_row_t row_of(const char *table, uint32_t index)
+{
+    pg_reference_row_t row;
+
+    memcpy(&row, table + index * sizeof(row), sizeof(row));
+    return row;
+}
+
+/* The rows of this rank's objects, under one hold of the lock. How many that are. */
+static uint32_t write_exports(const pg_references_t *references, int destination, char *table,
+                              bool last)
+{
+    uint64_t weight = destination == pg.rank ? 1 : PG_WEIGHT_MINT;
+    uint32_t written = 0;
+
+    pg_exports_lock();
     for (uint32_t i = 0; i < references->count; i++) {
         const pg_reference_t *reference = &references->items[i];
         pg_reference_row_t row = {.id = reference->id, .owner = (uint32_t)pg.rank};
 
-        if (reference->import != NULL) {
-            row.owner = (uint32_t)reference->import->owner;
-            row.weight = pg_import_split(reference->import, destination, &row.round);
-        } else {
-            row.weight = pg_exports_mint(row.id, destination == pg.rank ? 1 : PG_WEIGHT_MINT,
-                                         destination, &row.round);
-        }
-        memcpy(table + i * sizeof(row), &row, sizeof(row));
+        if (reference->import != NULL)
+            continue;
+        row.weight = pg_exports_mint_locked(row.id, weight, destination, &row.round);
+        if (last)
+            pg_exports_unpin_locked(row.id);
+        put_row(table, i, &row);
+        written++;
     }
-    memcpy(table + references->count * sizeof(pg_reference_row_t), &references->count,
-           sizeof(references->count));
+    pg_exports_unlock();
+    return written;
 }
 
-void pg_references_unwrite(const pg_references_t *references, int destination, const char *table)
+/* The rows of other ranks' objects. Those that have weight enough come under one hold of the lock;
+ * the others may wait for their owners. */
+static void write_imports(const pg_references_t *references, int destination, char *table,
+                          bool last)
 {
-    for (uint32_t i = 0; i < references->count; i++) {
-        const pg_reference_t *reference = &references->items[i];
-        pg_reference_row_t row;
+    uint32_t rare = 0;
 
-        memcpy(&row, table + i * sizeof(row), sizeof(row));
-        if (reference->import != NULL)
-            pg_import_give_back(reference->import, row.weight, destination, row.round);
-        else
+    pg_imports_lock();
+    for (uint32_t i = 0; i < references->count; i++) {
+        pg_import_t *import = references->items[i].import;
+        pg_reference_row_t row = {.id = references->items[i].id};
+
+        if (import == NULL)
+            continue;
+        row.owner = (uint32_t)import->owner;
+        row.weight = pg_import_split_locked(import, destination, &row.round);
+        put_row(table, i, &row);
+        if (row.weight == 0)
+            rare++;
+        else if (last)
+            pg_import_unref_locked(import);
+    }
+    pg_imports_unlock();
+    for (uint32_t i = 0; rare > 0; i++) {
+        pg_import_t *import = references->items[i].import;
+        pg_reference_row_t row = row_of(table, i);
+
+        if (import == NULL || row.weight > 0)
+            continue;
+        row.weight = pg_import_split(import, destination, &row.round);
+        put_row(table, i, &row);
+        if (last)
+            pg_import_unref(import);
+        rare--;
+    }
+}
+
+void pg_references_write(pg_references_t *references, int destination, char *table, bool last)
+{
+    uint32_t count = references->count, written = 0;
+
+    if (references->items[0].import == NULL || count > 1)
+        written = write_exports(references, destination, table, last);
+    if (written < count)
+        write_imports(references, destination, table, last);
+    memcpy(table + count * sizeof(pg_reference_row_t), &count, sizeof(count));
+    if (last)
+        forget(references);
+}
+
+void pg_references_unwrite(const char *table, uint32_t count, int destination)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        pg_reference_row_t row = row_of(table, i);
+
+        if (row.owner == (uint32_t)pg.rank)
             pg_exports_release(row.id, row.weight, destination, row.round);
+        else
+            pg_import_give_back((int)row.owner, row.id, row.weight, destination, row.round);
     }
 }
 
@@ -141,6 +214,7 @@ bool pg_reference_table_find(pg_reference_table_t *table, const void *data, size
     if (count > length / sizeof(pg_reference_row_t))
         return false;
     table->count = count;
+    table->next = 0;
     table->size = count * sizeof(pg_reference_row_t) + sizeof(count);
     table->rows = (char *)data + length - count * sizeof(pg_reference_row_t);
     return true;
@@ -154,36 +228,13 @@ typedef struct taken {
     bool is_here;
 } taken_t;
 
-_Static_assert(sizeof(taken_t) <= sizeof(pg_reference_row_t), "a row is taken in in its place");
+_Static_assert(sizeof(taken_t) <= sizeof(pg_reference_row_t) &&
+                   offsetof(taken_t, owner) == offsetof(pg_reference_row_t, owner),
+               "a row is taken in in its place");
 
-static taken_t take_in(const pg_reference_row_t *row, int source)
+static void put_taken(const pg_reference_table_t *table, uint32_t index, const taken_t *taken)
 {
-    taken_t taken = {.id = row->id, .owner = row->owner};
-
-    taken.is_here = row->owner == (uint32_t)pg.rank;
-    if (taken.is_here) {
-        /* Whoever uses one that has gone will be told. */
-        if (!pg_exports_pin(row->id))
-            taken.id = PG_EXPORTS_NO_ID;
-        pg_exports_release(row->id, row->weight, source, row->round);
-    } else if (row->owner < (uint32_t)pg.size) {
-        taken.import = pg_import_receive((int)row->owner, row->id, row->weight, source, row->round);
-    }
-    return taken;
-}
-
-void pg_references_arrived(const pg_reference_table_t *table, int source)
-{
-    for (uint32_t i = 0; i < table->count; i++) {
-        char *at = table->rows + i * sizeof(pg_reference_row_t);
-        pg_reference_row_t row;
-        taken_t taken;
-
-        memcpy(&row, at, sizeof(row));
-        pg_recount_see(row.round);
-        taken = take_in(&row, source);
-        memcpy(at, &taken, sizeof(taken));
-    }
+    memcpy(table->rows + index * sizeof(pg_reference_row_t), taken, sizeof(*taken));
 }
 
 static taken_t taken_of(const pg_reference_table_t *table, uint32_t index)
@@ -194,34 +245,121 @@ static taken_t taken_of(const pg_reference_table_t *table, uint32_t index)
     return taken;
 }
 
+/* Joins the rounds that the weights come from. How many of the rows are about this rank's objects.
+ */
+static uint32_t look_through(const pg_reference_table_t *table)
+{
+    uint32_t here = 0;
+
+    for (uint32_t i = 0; i < table->count; i++) {
+        pg_reference_row_t row = row_of(table->rows, i);
+
+        pg_recount_see(row.round);
+        here += row.owner == (uint32_t)pg.rank;
+    }
+    return here;
+}
+
+static void take_in_exports(const pg_reference_table_t *table, int source)
+{
+    pg_exports_lock();
+    for (uint32_t i = 0; i < table->count; i++) {
+        pg_reference_row_t row = row_of(table->rows, i);
+        taken_t taken = {.id = row.id, .owner = row.owner, .is_here = true};
+
+        if (row.owner != (uint32_t)pg.rank)
+            continue;
+        if (!pg_exports_pin_locked(row.id))
+            taken.id = PG_EXPORTS_NO_ID; /* whoever uses it will be told */
+        pg_exports_release_locked(row.id, row.weight, source, row.round);
+        put_taken(table, i, &taken);
+    }
+    pg_exports_unlock();
+}
+
+static void take_in_imports(const pg_reference_table_t *table, int source)
+{
+    pg_imports_lock();
+    for (uint32_t i = 0; i < table->count; i++) {
+        pg_reference_row_t row = row_of(table->rows, i);
+        taken_t taken = {.id = row.id, .owner = row.owner};
+
+        if (row.owner == (uint32_t)pg.rank)
+            continue; /* done already: a taken_t has its owner where a row has it */
+        if (row.owner < (uint32_t)pg.size)
+            taken.import =
+                pg_import_receive_locked((int)row.owner, row.id, row.weight, source, row.round);
+        put_taken(table, i, &taken);
+    }
+    pg_imports_unlock();
+}
+
+void pg_references_arrived(const pg_reference_table_t *table, int source)
+{
+    uint32_t here = look_through(table);
+
+    if (here > 0)
+        take_in_exports(table, source);
+    if (here < table->count)
+        take_in_imports(table, source);
+}
+
+static inline bool holds(const taken_t *taken)
+{
+    return taken->is_here || taken->import != NULL;
+}
+
+int pg_references_check(const pg_reference_table_t *table)
+{
+    for (uint32_t i = 0; i < table->count; i++) {
+        taken_t taken = taken_of(table, i);
+
+        if (holds(&taken))
+            continue;
+        if (taken.owner < (uint32_t)pg.size)
+            PyErr_NoMemory();
+        else
+            pg_malformed("a reference to a rank that does not exist");
+        return -1;
+    }
+    return 0;
+}
+
 int pg_references_read(pg_references_t *references, const pg_reference_table_t *table)
 {
-    bool unknown = false, lost = false;
-
     if (table->count == 0)
         return 0;
-    if (!reserve(references, table->count)) {
+    if (pg_references_check(table) < 0 || !reserve(references, table->count)) {
         pg_references_refuse(table);
         return -1;
     }
     for (uint32_t i = 0; i < table->count; i++) {
         taken_t taken = taken_of(table, i);
 
-        if (taken.is_here || taken.import != NULL)
-            references->items[references->count++] = (pg_reference_t){taken.id, taken.import};
-        else if (taken.owner >= (uint32_t)pg.size)
-            unknown = true;
-        else
-            lost = true;
+        references->items[references->count++] = (pg_reference_t){taken.id, taken.import};
     }
-    if (!unknown && !lost)
-        return 0;
-    pg_references_clear(references);
-    if (unknown)
-        pg_malformed("a reference to a rank that does not exist");
-    else
-        PyErr_NoMemory();
-    return -1;
+    return 0;
+}
+
+bool pg_references_take(pg_reference_table_t *table, int owner, uint64_t id,
+                        pg_reference_t *reference)
+{
+    taken_t taken = {0};
+    uint32_t i;
+
+    for (i = table->next; i < table->count; i++) {
+        taken = taken_of(table, i);
+        if (taken.id == id && taken.owner == (uint32_t)owner && holds(&taken))
+            break;
+    }
+    if (i == table->count) {
+        table->next = i; /* it is not what a sender writes, so do not look through it again */
+        return false;
+    }
+    *reference = (pg_reference_t){taken.id, taken.import};
+    put_taken(table, i, &(taken_t){0});
+    table->next = i + 1;
+    return true;
 }
 
 void pg_references_refuse(const pg_reference_table_t *table)
@@ -230,7 +368,7 @@ void pg_references_refuse(const pg_reference_table_t *table)
         taken_t taken = taken_of(table, i);
         pg_reference_t reference = {taken.id, taken.import};
 
-        if (taken.is_here || taken.import != NULL)
+        if (holds(&taken))
             let_go(&reference);
     }
 }

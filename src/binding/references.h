@@ -58,32 +58,46 @@ static inline size_t pg_references_size(const pg_references_t *references)
     return references->count * sizeof(pg_reference_row_t) + sizeof(references->count);
 }
 
-/* Writes the table for a message to `destination`, pg_references_size() bytes. Attached, after
- * pg_enter(); blocks as pg_import_split(). */
-void pg_references_write(const pg_references_t *references, int destination, char *table);
+/* Writes the table for a message to `destination`, pg_references_size() bytes. `last`: they are
+ * written for the last time, and let go of. Attached, after pg_enter(); blocks as
+ * pg_import_split(). */
+void pg_references_write(pg_references_t *references, int destination, char *table, bool last);
 
 /* The message to `destination` could not be sent: takes back what the table gives away. */
-void pg_references_unwrite(const pg_references_t *references, int destination, const char *table);
+void pg_references_unwrite(const char *table, uint32_t count, int destination);
 
 /* A table that has arrived. All zero: there is none. */
 typedef struct pg_reference_table {
     char *rows; /* not aligned */
     uint32_t count;
-    size_t size; /* of all of it, in bytes */
+    uint32_t next; /* where pg_references_take() looks first */
+    size_t size;   /* of all of it, in bytes */
 } pg_reference_table_t;
 
 /* The table at the end of `data`. False if there is no sound one. */
 bool pg_reference_table_find(pg_reference_table_t *table, const void *data, size_t length);
 
-/* Takes over what the table gives, which came from `source`; the table holds it, until one of the
- * next two is called. Once for each table, and before them. Any thread, also inside handlers. */
+/* Takes over what the table gives, which came from `source`; the table holds it, until
+ * pg_references_read() or pg_references_refuse() is called. Once for each table, and before all
+ * that follow. Any thread, also inside handlers. */
 void pg_references_arrived(const pg_reference_table_t *table, int source);
 
 /* Moves what the table holds. 0, or -1 with an exception, and what it held has gone back.
  * Attached. */
 int pg_references_read(pg_references_t *references, const pg_reference_table_t *table);
 
-/* The message is thrown away unread: gives the weight back. Any thread, also inside handlers. */
+/* 0 if the table holds what it names, or that was gone before it came; else -1 with an exception.
+ * Attached. */
+int pg_references_check(const pg_reference_table_t *table);
+
+/* For one Proxy of the message, while it is decoded: gives the caller what the table holds of the
+ * object. False if it has nothing (any more). Proxies come in the order of the table's rows, of
+ * which there may be some for no Proxy. Attached. */
+bool pg_references_take(pg_reference_table_t *table, int owner, uint64_t id,
+                        pg_reference_t *reference);
+
+/* Gives back what the table still holds: of a message that is thrown away unread, or that has been
+ * decoded. Any thread, also inside handlers. */
 void pg_references_refuse(const pg_reference_table_t *table);
 
 #endif

@@ -63,20 +63,8 @@ static uint64_t harvest(pg_import_t *import, bool *dead)
 /* Weight that could not be sent for the moment. */
 static void put_back(int owner, uint32_t round, const pg_portion_t *portions, size_t count)
 {
-    pthread_mutex_lock(&pg_import_table.lock);
-    for (size_t i = 0; i < count; i++) {
-        pg_import_t *import = pg_import_table_find(owner, portions[i].id);
-
-        pg_recount_received(pg_import_table.ledger, owner, round, owner, portions[i].id,
-                            portions[i].weight);
-        if (import == NULL)
-            import = pg_import_table_insert(owner, portions[i].id);
-        if (import == NULL)
-            continue; /* no memory twice: the object stays until the end of the job */
-        import->surplus += portions[i].weight;
-        pg_import_table_list(import);
-    }
-    pthread_mutex_unlock(&pg_import_table.lock);
+    for (size_t i = 0; i < count; i++)
+        pg_import_give_back(owner, portions[i].id, portions[i].weight, owner, round);
 }
 
 /* The list sorted by owner: a merge sort. */
@@ -193,10 +181,12 @@ void pg_release_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
 
     (void)arg;
     pg_recount_see(round);
+    pg_exports_lock();
     for (size_t i = 0; i < count; i++) {
         pg_portion_t portion = pg_portion_in(msg, i);
 
-        pg_exports_release(portion.id, portion.weight, msg->source, round);
+        pg_exports_release_locked(portion.id, portion.weight, msg->source, round);
     }
+    pg_exports_unlock();
     gas_msg_free(job, msg);
 }

@@ -76,14 +76,14 @@ bool pg_request_is_running(void)
     return running_depth > 0;
 }
 
-/* Sends what `payload` holds as the reply to `call`. -1 with an exception. */
+/* Sends what `payload` holds as the reply to `call`; takes it over. -1 with an exception. */
 static int send_reply(int destination, uint64_t call, pg_outcome_t outcome, pg_payload_t *payload)
 {
     pg_reply_head_t head = {.call = call, .outcome = outcome, .wire = pg_payload_wire(payload)};
     uint8_t bytes[PG_HEAD_MAX];
 
-    return pg_payload_send(payload, destination, PG_HANDLER_REPLY, bytes,
-                           pg_reply_head_put(&head, bytes), NULL);
+    return pg_payload_send_off(payload, destination, PG_HANDLER_REPLY, bytes,
+                               pg_reply_head_put(&head, bytes));
 }
 
 static int reply_object(int destination, uint64_t call, pg_outcome_t outcome, PyObject *object)
@@ -94,7 +94,6 @@ static int reply_object(int destination, uint64_t call, pg_outcome_t outcome, Py
     if (payload == NULL)
         return -1;
     sent = send_reply(destination, call, outcome, payload);
-    pg_payload_unref(payload);
     if (sent < 0 && gas_rank_has_failed(pg.job, destination)) {
         PyErr_Clear(); /* nobody waits for it */
         sent = 0;
