@@ -131,11 +131,13 @@ def _is_quiet(meeting: _Meeting, flow: tuple[int, int]) -> bool:
 def _calm_down(meeting: _Meeting) -> None:
     """Wait until no message is on its way, but not for ever. Collective."""
     module = core()
+    gc.collect()  # what it lets go of is to be sent home now, not during the scan
     module.release()
     meeting.meet()
     for attempt in range(_LOOKS):
         if _is_quiet(meeting, module.flow()):
             return
+        module.release()
         module.progress()
         time.sleep(_PAUSE / 20 * 1.5**attempt)
 

@@ -26,6 +26,7 @@ typedef struct pg_import_table {
     pg_import_waiter_t *waiters;
     int64_t *ledger;     /* see recount.h */
     atomic_bool pending; /* `listed` is not empty */
+    unsigned flushes;    /* under way: they have weight that is in no message yet */
     bool news;           /* something has been listed under this hold of the lock */
 } pg_import_table_t;
 

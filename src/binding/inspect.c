@@ -173,6 +173,7 @@ pg_flow_count_t pg_flow_now(void)
     pg_flow_count_t flow = {0, 0};
 
     gas_traffic_watched(pg.job, &flow.sent, &flow.received);
+    flow.sent += !pg_imports_are_flushed();
     return flow;
 }
 

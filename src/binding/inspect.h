@@ -5,7 +5,8 @@
 #include "state.h"
 
 /* How many messages by which the ranks' objects are connected this rank has exchanged: requests,
- * replies, weight. */
+ * replies, weight. Weight that has been dropped here and is not on its way home yet is one that was
+ * sent and has not come. */
 typedef struct pg_flow_count {
     uint64_t sent, received;
 } pg_flow_count_t;

@@ -116,10 +116,11 @@ static size_t take_batch(pg_import_t **listed, pg_portion_t *portions, int *owne
     return count;
 }
 
-/* Lists again what could not be sent. */
+/* The end of a flush: lists again what could not be sent. */
 static void relist(pg_import_t *listed)
 {
     pthread_mutex_lock(&pg_import_table.lock);
+    pg_import_table.flushes--;
     while (listed != NULL) {
         pg_import_t *import = listed;
 
@@ -139,6 +140,7 @@ void pg_imports_flush(void)
     listed = pg_import_table.listed;
     pg_import_table.listed =
         NULL; /* they go on being marked as listed: nobody else touches the links */
+    pg_import_table.flushes++;
     atomic_store(&pg_import_table.pending, false);
     pthread_mutex_unlock(&pg_import_table.lock);
     listed = sorted(listed);
@@ -155,6 +157,16 @@ void pg_imports_flush(void)
         }
     }
     relist(listed);
+}
+
+bool pg_imports_are_flushed(void)
+{
+    bool flushed;
+
+    pthread_mutex_lock(&pg_import_table.lock);
+    flushed = pg_import_table.listed == NULL && pg_import_table.flushes == 0;
+    pthread_mutex_unlock(&pg_import_table.lock);
+    return flushed;
 }
 
 uint64_t pg_imports_tend(void)

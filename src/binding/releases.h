@@ -31,6 +31,9 @@ pg_portion_t pg_portion_in(const gas_msg_t *msg, size_t index);
 void pg_imports_flush(void);
 uint64_t pg_imports_tend(void);
 
+/* True if all that is to be sent home has been sent. */
+bool pg_imports_are_flushed(void);
+
 /* The handler. */
 void pg_release_arrived(gas_job_t *job, gas_msg_t *msg, void *arg);
 
