@@ -263,6 +263,48 @@ def test_calls_of_a_dead_rank(tmp_path: pathlib.Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_dropped_futures_are_silent(tmp_path: pathlib.Path) -> None:
+    """Whatever was done with a Future of a rank that failed, unless somebody asks for its result."""
+    text = """
+    def deep():
+        return pygas.at(1).call(stay)
+    def drop(future):
+        called.append(future.done())
+    pygas.barrier()
+    if me == 1:
+        threading.Thread(target=fall, args=("SIGKILL", 0.5)).start()
+        stay()  # not in a wait, where it would run the requests to stay
+    if me == 0:
+        called = []
+        there = pygas.at(1)
+        plain = there.submit(stay)
+        mapped = there.submit(stay).then(lambda x: x)
+        joined = pygas.gather(there.submit(stay), there.submit(stay))
+        heard = there.submit(stay)
+        heard.add_done_callback(drop)
+        late = [there.submit(stay) for _ in range(3)]
+        through = pygas.at(2).submit(deep)
+        there.submit(stay)
+        await_fall(1)
+        pygas.wait([plain, mapped, joined, heard, through, *late])
+        assert called == [True]
+        assert not any(future.cancel() for future in late[:2])
+        assert not late[2].cancelled()
+        assert [future.done() for future in late] == [True] * 3
+        expect(1, plain.result)  # one that is asked for does say it
+        del plain, mapped, joined, heard, through, late
+        import gc
+        gc.collect()
+        assert pygas.at(2).call(abs, -3) == 3
+    else:
+        pygas.at(0).call(abs, 1)
+        time.sleep(1)
+    print("well")
+    """
+    result = check_survivors(tmp_path, 3, text)
+    assert "dropped" not in result.stderr and "Error" not in result.stderr, result.stderr
+
+
 def test_an_argument_that_dies_with_its_owner(tmp_path: pathlib.Path) -> None:
     """Fetching a large argument from a rank that has just been killed does not end the reader."""
     text = """

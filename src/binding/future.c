@@ -412,6 +412,11 @@ void pg_future_report(PyObject *exception, int owner)
 
     if (half != NULL)
         text = PyObject_CallMethod(half, "_where_dropped", "Oi", exception, owner);
+    if (text == Py_None) {
+        Py_DECREF(text);
+        Py_DECREF(exception);
+        return;
+    }
     if (text != NULL)
         where = PyUnicode_AsUTF8(text);
     PyErr_Clear();
