@@ -150,8 +150,8 @@ static int decode(pg_future_t *future)
         bool cancelled = pg_call_is_cancelled(future->call);
         PyObject *value, *exception = NULL;
 
-        if (pg_call_is_over(future->call) && !future->call->orphaned)
-            atomic_store(&future->retrieved, true); /* the job is over: nothing to complain of */
+        if (pg_call_is_over(future->call)) /* the job, or its rank: nothing to complain of */
+            atomic_store(&future->retrieved, true);
         value = pg_call_result(future->call, NULL);
         if (value == NULL)
             exception = PyErr_GetRaisedException();

@@ -67,6 +67,7 @@ ucx_offer_t *ucx_offer_create(ucx_conduit_t *self, int destination, uint64_t id,
     offer->changeable = am->changeable;
     atomic_init(&offer->proof, self->proof);
     offer->copy = NULL;
+    offer->copy_length = 0;
     offer->left = 1;
     offer->status = GAS_OK;
     offer->done = done;
