@@ -10,6 +10,10 @@ request   a holder sends the owner a request about the object and need not hold 
 obtain    a rank asks the owner for a reference of which it knows the id alone (a pickle)
 drop      a holder drops one of its references; the owner drops its own
 release   a rank without references sends home what weight it has (imports.c)
+leave     with `drafts`: a message goes into its channel some time after its weight was taken
+          (batched releases, a thread that was stopped in between), in whatever order; a backlog of
+          the conduit keeps the order, and is a part of the channel
+bounce    with `drafts`: its sender knows that the receiver is dead, and takes the weight back
 deliver   the first message of a channel arrives: a reference may be kept or thrown away unread
 run       the owner serves a request that has arrived
 reclaim   the owner lets go of an object without weight, pins and local reference (exports.c)
@@ -60,6 +64,14 @@ class Rank(NamedTuple):
     known: int = 0  # failures
 
 
+class Draft(NamedTuple):
+    """A message whose weight has been taken, and which is not sent yet."""
+
+    source: int
+    target: int
+    message: Message
+
+
 class State(NamedTuple):
     """All there is."""
 
@@ -80,6 +92,7 @@ class State(NamedTuple):
     known: int = 0  # likewise
     record: int = -1  # the weight when the owner joined; -1: it has not, or it is over
     explained: int = 0  # of which the owner has been told
+    drafts: tuple[Draft, ...] = ()  # sorted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +105,7 @@ class Model:
     obtains: int = 1
     crashes: int = 0
     mint: int = 4
+    drafts: bool = False  # messages are not sent as soon as their weight is taken
     split_for_nothing: bool = False  # the sender of a copy keeps all of its weight
     forget_refused: bool = False  # an unread message gives nothing back
     no_pins: bool = False  # a request that has arrived does not keep its object
@@ -103,6 +117,7 @@ class Model:
     apply_early: bool = False  # though weight of before is on its way
     apply_early_joins: bool = False  # though somebody did not know of the failure when it joined
     learn_unread: bool = False  # though what the dead sent has not been looked at
+    ignore_drafts: bool = False  # the recount does not wait for them
     subtract_all: bool = False  # what is missing from the weight of now, not of then
 
     def start(self) -> State:
@@ -123,9 +138,15 @@ class Model:
     # ---- changes ----
 
     def _put(self, state: State, source: int, target: int, message: Message) -> State:
-        if target != OWNER and not state.ranks[target - 1].alive:
-            return state  # lost, if the source does not know; see _sends()
         message = message._replace(round=self._round(state, source))
+        if self.drafts and message.kind in ("ref", "release"):
+            draft = Draft(source, target, message)
+            return state._replace(drafts=tuple(sorted((*state.drafts, draft))))
+        return self._leave(state, source, target, message)
+
+    def _leave(self, state: State, source: int, target: int, message: Message) -> State:
+        if target != OWNER and not state.ranks[target - 1].alive:
+            return state  # lost, if the source does not know; see _sends() and _drafts()
         at = source * self.size + target
         channels = list(state.channels)
         channels[at] = (*channels[at], message)
@@ -178,6 +199,23 @@ class Model:
                         self._put(after, source, target, Message("ref", part)),
                     )
 
+    def _drafts(self, state: State) -> Iterator[tuple[str, State]]:
+        for place, (source, target, message) in enumerate(state.drafts):
+            rest = state.drafts[:place] + state.drafts[place + 1 :]
+            after = state._replace(drafts=rest)
+            label = f"{source}->{target} {message.kind}"
+            if not self._knows_dead(state, source, target):
+                yield f"{label} leaves", self._leave(after, source, target, message)
+            else:
+                yield f"{label} bounces", self._take_back(after, source, message)
+
+    def _take_back(self, state: State, source: int, message: Message) -> State:
+        state = self._see(state, source, message)
+        if source == OWNER:
+            return state._replace(weight=state.weight - message.weight)
+        weight = state.ranks[source - 1].weight + message.weight
+        return self._set(state, source, weight=weight)
+
     def _others(self, state: State) -> Iterator[tuple[str, State]]:
         for number in range(1, self.size):
             rank = state.ranks[number - 1]
@@ -220,6 +258,7 @@ class Model:
             channels[source * self.size + number] = ()
         state = state._replace(
             channels=tuple(channels),
+            drafts=tuple(draft for draft in state.drafts if draft.source != number),
             crashes=state.crashes - 1,
             failures=state.failures + 1,
             target=state.target + 1,
@@ -286,6 +325,10 @@ class Model:
                 white = message.round < state.target and message.kind not in ("ask", "request")
                 if white and not self.apply_early:
                     return
+        if not self.ignore_drafts and any(
+            draft.message.round < state.target for draft in state.drafts
+        ):
+            return
         total = state.weight if self.subtract_all else state.record
         lost = total - state.explained
         assert lost >= 0, "more weight than there is"
@@ -359,6 +402,7 @@ class Model:
     def successors(self, state: State) -> Iterator[tuple[str, State]]:
         """Return what may come next."""
         yield from self._sends(state)
+        yield from self._drafts(state)
         yield from self._others(state)
         yield from self._deliveries(state)
         yield from self._recount(state)
@@ -368,6 +412,7 @@ class Model:
     def check(self, state: State, *, final: bool) -> None:
         """Raise AssertionError if the state is not as it should be."""
         moving = [message for queue in state.channels for message in queue]
+        moving += [draft.message for draft in state.drafts]
         out = sum(message.weight for message in moving if message.kind != "ask")
         out += sum(rank.weight for rank in state.ranks)
         referred = state.local or any(rank.references for rank in state.ranks)
@@ -388,6 +433,12 @@ class Model:
                     state.channels[source * self.size + target]
                     for source in numbers
                     for target in numbers
+                ),
+                drafts=tuple(
+                    sorted(
+                        Draft(numbers.index(source), numbers.index(target), message)
+                        for source, target, message in state.drafts
+                    )
                 ),
             )
             if best is None or twin < best:

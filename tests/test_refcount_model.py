@@ -18,6 +18,8 @@ from refcount_model import Model, explore
         Model(sends=2, requests=0, obtains=0, crashes=2),
         Model(sends=3, requests=0, obtains=0, crashes=1),
         Model(size=4, sends=3, requests=0, obtains=0),
+        Model(sends=2, requests=1, obtains=0, drafts=True),
+        Model(sends=2, requests=0, obtains=0, crashes=1, drafts=True),
     ],
     ids=str,
 )
@@ -50,9 +52,11 @@ def test_mistakes_are_found(mistake: str, complaint: str) -> None:
         ("apply_early_joins", "never reclaimed"),
         ("learn_unread", "!="),
         ("subtract_all", "!="),
+        ("ignore_drafts", "!="),
     ],
 )
 def test_mistakes_after_a_crash_are_found(mistake: str, complaint: str) -> None:
-    model = Model(sends=2, requests=0, obtains=0, crashes=1)
+    drafts = mistake == "ignore_drafts"
+    model = Model(sends=2, requests=0, obtains=0, crashes=1, drafts=drafts)
     with pytest.raises(AssertionError, match=complaint):
         explore(dataclasses.replace(model, **{mistake: True}))  # type: ignore[arg-type]
