@@ -4,6 +4,7 @@
 #   make test       install into .venv and run the Python tests
 #   make test-c     build the C runtime with its unit tests and run them, also under sanitizers
 #   make test-asan  the Python tests of the codec and the Proxy on an extension with ASan and UBSan
+#   make test-valgrind  the C runtime's unit tests under valgrind (minutes; not a part of check)
 #   make evaluation  the paper's evaluation on this machine, against mpi4py, RPyC and C with MPI
 #   make test-fuzz  the codec under libFuzzer, for a fixed number of executions (needs clang)
 #   make lint       formatting, linting, types, layers
@@ -17,7 +18,7 @@ C_SOURCES = $(shell git ls-files 'src/*.c' 'src/*.h')
 PACKAGE_SOURCES = $(C_SOURCES) $(shell git ls-files pygas '*meson.build' tools) \
 	meson.options pyproject.toml
 
-.PHONY: demo evaluation test test-c test-asan test-fuzz lint check clean
+.PHONY: demo evaluation test test-c test-asan test-fuzz test-valgrind lint check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -59,6 +60,9 @@ test-c: $(VENV)/.installed-dev
 
 test-asan: $(VENV)/.installed-dev
 	PATH="$(abspath $(BIN)):$$PATH" tools/test_asan.sh
+
+test-valgrind: $(VENV)/.installed-dev
+	PATH="$(abspath $(BIN)):$$PATH" tools/test_valgrind.sh
 
 test-fuzz:
 	tools/test_fuzz.sh
