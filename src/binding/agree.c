@@ -1,6 +1,12 @@
 /*
  * Dissemination, as in the barrier (Hensgen, Finkel and Manber, 1988): after round k a rank knows
  * the votes of 2^k ranks, its own included; that a vote may count twice does no harm here.
+ *
+ * This is less than the agreement of Team.shrink() (gas/shrink.c), and need not be more: whoever
+ * gets a yes knows that all have voted yes, but if a rank fails meanwhile others may get a no.
+ * Then those with the yes let go of what all have found to be garbage, which is right, and the
+ * others of theirs next time. In return it takes log2 N steps without any rank in the middle, and
+ * no work on this rank, which must not give up the interpreter lock here.
  */
 #include "agree.h"
 

@@ -3,10 +3,17 @@
  * encoder cannot hand it down, since a pickle of the program's own classes lies in between.
  *
  * The references of an encoded object hold its imports and pin its exports, so ids in the stream
- * stay good until its table has been written for the last time; on the other side those that were
- * read from the table hold them until the object is decoded and its Proxies do. In between, from
- * the arrival of the message until it is read, the table itself does, in the memory of the message:
- * each row has been overwritten with what became of it.
+ * stay good until its table has been written for the last time. From then on the weight in the
+ * message does: it was taken before they were let go of, under the same hold of the lock. On the
+ * other side the table itself holds them from the arrival of the message, in whose memory each row
+ * has been overwritten with what became of it. Proxies take them over when they are decoded, one
+ * row each (pg_references_take()); a payload that may be decoded again, or sent on, moves them all
+ * out of the table and keeps them (pg_references_read()).
+ *
+ * Locks: one hold of a table's lock for all rows of a message, exports and imports one after the
+ * other and never both; recount's rounds are joined before that, as joining takes both. That the
+ * rows of other messages come in between changes nothing: weights are sums, and each row is whole.
+ * The interpreter lock would not do instead, as rows are taken in by whoever polls, detached.
  */
 #include "references.h"
 
