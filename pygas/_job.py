@@ -69,10 +69,10 @@ def start() -> None:
             # Not later: a request that runs in the middle of the import might need it.
             importlib.import_module(f"pygas.{name}")
         _started = True
+        if _looks_after("leaks"):  # before requests of others can run
+            module.trace_exports(importlib.import_module("pygas.memory").place)
         module.start(_spec)
         _running = True
-        if _looks_after("leaks"):
-            module.trace_exports(importlib.import_module("pygas.memory").place)
 
 
 def init() -> None:
