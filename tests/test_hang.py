@@ -161,11 +161,18 @@ def test_asked_before_the_job_has_started(jobs: Jobs) -> None:
     shown = ask(
         jobs,
         """
-        import os, time
-        print("up", flush=True)
+        import os, sys, threading, time
         if ",rank:1," in os.environ["PYGAS_BOOT"]:
+            print("up", flush=True)
             time.sleep(60)
         import pygas
+        def wait():
+            while sys._current_frames()[main].f_code.co_name != "start":
+                time.sleep(0.01)
+            time.sleep(0.3)
+            print("up", flush=True)
+        main = threading.get_ident()
+        threading.Thread(target=wait, daemon=True).start()
         pygas.init()
         """,
         3,
