@@ -10,10 +10,11 @@ import re
 import subprocess
 import sys
 
-# Run by a process of its own, so that all of it is free again when it ends.
+# Run by a process of its own, so that all of it is free again when it ends. Private, since shared
+# memory has no huge pages here, and pages of 4 KiB are not what the arrays get afterwards.
 _TOUCH = """
 import mmap, sys
-memory = mmap.mmap(-1, int(sys.argv[1]))
+memory = mmap.mmap(-1, int(sys.argv[1]), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 memory.madvise(mmap.MADV_HUGEPAGE)
 for start in range(0, len(memory), mmap.PAGESIZE):
     memory[start] = 1
