@@ -229,10 +229,7 @@ static void push_reclaim(void)
 static void hurry(void)
 {
     atomic_store(&exports.due, true);
-    atomic_fetch_add(&pg.users, 1);
-    if (atomic_load(&pg.phase) == PG_RUNNING)
-        gas_progress_hurry(pg.job);
-    pg_leave();
+    pg_hurry();
 }
 
 uint64_t pg_exports_tend(void)

@@ -9,15 +9,6 @@ void pg_imports_lock(void)
     pthread_mutex_lock(&pg_import_table.lock);
 }
 
-/* Has the progress thread come round. */
-static void hurry(void)
-{
-    atomic_fetch_add(&pg.users, 1);
-    if (atomic_load(&pg.phase) == PG_RUNNING)
-        gas_progress_hurry(pg.job);
-    pg_leave();
-}
-
 void pg_imports_unlock(void)
 {
     bool listed = pg_import_table.news;
@@ -25,7 +16,7 @@ void pg_imports_unlock(void)
     pg_import_table.news = false;
     pthread_mutex_unlock(&pg_import_table.lock);
     if (listed)
-        hurry();
+        pg_hurry();
 }
 
 static void add_reference(pg_import_t *import)

@@ -85,10 +85,7 @@ static struct {
 static void hurry(void)
 {
     atomic_store(&recount.pending, true);
-    atomic_fetch_add(&pg.users, 1);
-    if (atomic_load(&pg.phase) == PG_RUNNING)
-        gas_progress_hurry(pg.job);
-    pg_leave();
+    pg_hurry();
 }
 
 static uint32_t failures_of(uint32_t round)

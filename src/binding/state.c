@@ -68,3 +68,11 @@ void pg_leave(void)
 {
     atomic_fetch_sub(&pg.users, 1);
 }
+
+void pg_hurry(void)
+{
+    atomic_fetch_add(&pg.users, 1);
+    if (atomic_load(&pg.phase) == PG_RUNNING)
+        gas_progress_hurry(pg.job);
+    pg_leave();
+}

@@ -75,6 +75,10 @@ int pg_require_job(void);
 int pg_enter(void);
 void pg_leave(void);
 
+/* Has the progress thread come round soon; nothing if the job does not run. Any thread, attached or
+ * not, without the locks of the tables. */
+void pg_hurry(void);
+
 /* Raises the exception for a failed runtime call, from gas_error_text(). Returns NULL. */
 PyObject *pg_raise_status(gas_status_t status);
 
