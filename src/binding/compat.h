@@ -91,17 +91,6 @@ static inline bool pg_long_small(PyObject *value, int64_t *number)
     return true;
 }
 
-/* A dict with room for so many keys. */
-static inline PyObject *pg_dict_new(size_t size)
-{
-#if PY_VERSION_HEX < 0x030E0000
-    return _PyDict_NewPresized((Py_ssize_t)size);
-#else
-    (void)size;
-    return PyDict_New();
-#endif
-}
-
 /* The attribute `name`, a new reference, in *attribute: 1; NULL if there is none: 0; or -1. */
 static inline int pg_attribute(PyObject *object, PyObject *name, PyObject **attribute)
 {

@@ -584,8 +584,3 @@ void gas_coll_lose_rank(gas_job_t *job, int rank, gas_status_t status, const cha
                 gas_coll_break_locked(team, status, text, false);
     gas_job_unlock(job);
 }
-
-void gas_coll_lose_all(gas_job_t *job, gas_status_t status, const char *text)
-{
-    gas_coll_lose_rank(job, gas_job_rank(job), status, text);
-}

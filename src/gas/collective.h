@@ -152,9 +152,6 @@ void gas_coll_free(gas_coll_t *coll);
  */
 void gas_coll_lose_rank(gas_job_t *job, int rank, gas_status_t status, const char *text);
 
-/* The same for all operations of all teams: the job ends. Any thread. */
-void gas_coll_lose_all(gas_job_t *job, gas_status_t status, const char *text);
-
 /* The name of a kind: "allreduce". */
 const char *gas_coll_kind_name(gas_coll_kind_t kind);
 
