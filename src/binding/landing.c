@@ -9,8 +9,10 @@
  * is kept.
  *
  * The progress thread does the housekeeping whenever it is about to sleep. `watched` says that it
- * knows of what is kept and will come back; who keeps something and finds it false rouses it. So
- * memory that is dropped costs a system call at most once for each idle time.
+ * knows of what is kept and will come back; who keeps something and finds it false rouses it. It is
+ * false only after nothing was kept for an idle time, at any look: a program that reads all the
+ * time has the memory in use at most of them. So memory that is dropped costs a system call at most
+ * once for each idle time.
  */
 #include "landing.h"
 
@@ -36,6 +38,7 @@ static struct {
     size_t limit;
     uint64_t idle_ns;
     atomic_bool watched;
+    uint64_t empty_since;    /* of the progress thread's looks; 0: there was something */
     atomic_bool holding;     /* `kept` may have something */
     _Atomic(uint64_t) since; /* of the last use of `kept` */
     atomic_bool queued;      /* `work` is */
@@ -317,9 +320,24 @@ static uint64_t sweep_bytes(void)
     return landing.idle_ns > 0 ? landing.idle_ns : GAS_FOREVER;
 }
 
+/* Nothing is kept at this moment. For how long to come back all the same: what is in use now may be
+ * given back, and be in use again, any number of times, and none of them is to rouse anybody. */
+static uint64_t still_watched(void)
+{
+    uint64_t now = gas_clock_now(), empty;
+
+    if (landing.empty_since == 0)
+        landing.empty_since = now;
+    empty = now - landing.empty_since;
+    if (empty < landing.idle_ns)
+        return landing.idle_ns - empty;
+    landing.empty_since = 0;
+    return GAS_FOREVER;
+}
+
 uint64_t pg_landing_idle(void *arg)
 {
-    uint64_t bytes, blocks;
+    uint64_t bytes, blocks, left;
 
     (void)arg;
     if (atomic_load(&pg.phase) != PG_RUNNING)
@@ -328,10 +346,14 @@ uint64_t pg_landing_idle(void *arg)
         return GAS_FOREVER;
     blocks = gas_pool_sweep();
     bytes = sweep_bytes();
-    if (blocks == GAS_FOREVER && bytes == GAS_FOREVER)
-        return GAS_FOREVER;
-    atomic_store(&landing.watched, true);
-    return blocks < bytes ? blocks : bytes;
+    left = blocks < bytes ? blocks : bytes;
+    if (left != GAS_FOREVER)
+        landing.empty_since = 0;
+    else
+        left = still_watched();
+    if (left != GAS_FOREVER)
+        atomic_store(&landing.watched, true);
+    return left;
 }
 
 void pg_landing_open(void)

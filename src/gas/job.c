@@ -338,9 +338,7 @@ gas_status_t gas_am_send(gas_job_t *job, int destination, const gas_am_t *am, ga
         status = send_locked(job, destination, am, done, arg);
     if (status == GAS_OK)
         gas_traffic_note_sent(&job->traffic, destination, am);
-    gas_job_note_backlog(job);
-    if (am->bulk_count > 0 || atomic_load_explicit(&job->backlog, memory_order_relaxed) > 0)
-        gas_progress_unsettled(job);
+    gas_progress_given(job);
     gas_job_unlock(job);
     return status;
 }

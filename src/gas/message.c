@@ -173,7 +173,7 @@ gas_status_t gas_msg_receive(gas_job_t *job, gas_msg_t *msg, void *const *landin
             landing_part_over(state, status);
     }
     landing_part_over(state, GAS_OK);
-    gas_progress_unsettled(job);
+    gas_progress_given(job);
     gas_job_unlock(job);
     return GAS_OK;
 }
@@ -184,7 +184,7 @@ static void reject_all(gas_job_t *job, gas_msg_t *msg)
     gas_job_lock(job);
     for (uint32_t i = 0; i < msg->bulk_count; i++)
         job->conduit->ops->bulk_reject(job->conduit, &msg->bulk[i]);
-    gas_progress_unsettled(job);
+    gas_progress_given(job);
     gas_job_unlock(job);
 }
 

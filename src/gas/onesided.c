@@ -165,8 +165,7 @@ static void start_flushes(gas_job_t *job)
     if (ops->rdma) {
         ops->rdma = false;
         status = job->conduit->ops->flush(job->conduit, op_part_over, op);
-        gas_job_note_backlog(job);
-        gas_progress_unsettled(job);
+        gas_progress_given(job);
         if (status == GAS_OK)
             return;
     }
@@ -240,8 +239,7 @@ static gas_status_t issue(gas_op_t *op)
         status = conduit->ops->get(conduit, op->rank, op->offset, op->landing, op->length,
                                    op_part_over, op);
     }
-    gas_job_note_backlog(job);
-    gas_progress_unsettled(job);
+    gas_progress_given(job);
     return status;
 }
 

@@ -15,8 +15,8 @@
  * good. A request to a rank that left a quick wait and computes is thus seen after at most TICK_NS.
  *
  * An armed conduit reports what arrives, not that what was left unsent could go out now. So whoever
- * gives the conduit something that may be left (a backlog, a rendezvous) wakes the armed sleeper,
- * which polls and arms again, and is told BUSY while something is left. While there is a backlog,
+ * gives the conduit something asks it whether anything may be left (a backlog, a rendezvous), and
+ * then wakes the armed sleeper, which polls and arms again, and is told BUSY while something is. While there is a backlog,
  * the progress thread polls every BACKLOG_NS, whoever has the watch. After a rank has failed BUSY
  * may be for good; a rank that waits then sees what arrives after at most TICK_NS.
  *
@@ -147,14 +147,21 @@ bool gas_progress_sleep(gas_job_t *job, gas_waiter_t *waiter, uint64_t timeout, 
     return gas_waiter_sleep(waiter, timeout < pause ? timeout : pause);
 }
 
-void gas_progress_unsettled(gas_job_t *job)
+void gas_progress_given(gas_job_t *job)
 {
     gas_progress_t *progress = &job->progress;
-    gas_waiter_t *armed = atomic_exchange(&progress->armed, NULL);
+    gas_conduit_t *conduit = job->conduit;
+    bool restless = conduit->ops->restless == NULL || conduit->ops->restless(conduit), backlog;
+    gas_waiter_t *armed;
 
+    gas_job_note_backlog(job);
+    backlog = atomic_load_explicit(&job->backlog, memory_order_relaxed) > 0;
+    if (!restless && !backlog)
+        return;
+    armed = atomic_exchange(&progress->armed, NULL);
     if (armed != NULL)
         gas_waiter_wake(armed);
-    if (atomic_load(&job->backlog) > 0)
+    if (backlog)
         gas_waiter_wake(&progress->self);
 }
 

@@ -67,8 +67,8 @@ void gas_progress_notify(gas_job_t *job);
  * if it is looking around anyway. Any thread; takes no lock. */
 void gas_progress_hurry(gas_job_t *job);
 
-/* The conduit was given something that it may not have passed on yet: sees to it that somebody
- * polls. Call it under the job lock, after job->backlog has been set. */
-void gas_progress_unsettled(gas_job_t *job);
+/* The conduit was given something: notes its backlog, and sees to it that somebody polls if it may
+ * not have passed everything on. Under the job lock. */
+void gas_progress_given(gas_job_t *job);
 
 #endif

@@ -3,7 +3,8 @@
  *
  * Waiting has three phases. Spin: poll for some microseconds, the answer of a peer that waits is
  * there in one. Yield: poll and give up the processor in between, for as long as recently turned
- * out to be worth it (yield_ns: doubles when the wait ended in this phase, halves when it slept).
+ * out to be worth it (yield_ns: doubles when the wait ended in this phase, or would have soon after
+ * with nobody else on this processor; else halves).
  * Sleep: on the conduit if this thread gets the watch, else on its own wake_fd (see progress.c).
  * Traffic begins the first phase anew, also from the last: a rank that serves others while it waits
  * answers the next request in time if it comes soon.
@@ -196,9 +197,10 @@ static void note_handover(gas_progress_t *progress, unsigned polls, uint64_t yie
     }
 }
 
-/* The first two phases: GAS_BUSY if they were not enough. */
+/* The first two phases: GAS_BUSY if they were not enough. *alone: nobody else ran on this processor
+ * when it was last given up. */
 static gas_status_t wait_awake(gas_job_t *job, gas_event_t *event, uint64_t deadline,
-                               unsigned flags)
+                               unsigned flags, bool *alone)
 {
     gas_progress_t *progress = &job->progress;
     uint64_t spin_ns = spin_of(job, flags);
@@ -209,6 +211,7 @@ static gas_status_t wait_awake(gas_job_t *job, gas_event_t *event, uint64_t dead
     unsigned polls = 0;
     uint64_t now;
 
+    *alone = false;
     for (;;) {
         status = look(job, event, flags);
         if (status != GAS_BUSY)
@@ -241,6 +244,7 @@ static gas_status_t wait_awake(gas_job_t *job, gas_event_t *event, uint64_t dead
             sched_yield();
             now = gas_clock_now();
             yielded = now - before;
+            *alone = yielded <= HANDOVER_NS;
             if (yielded > CROWDED_NS)
                 note_crowded(progress, now);
         }
@@ -257,13 +261,15 @@ static gas_status_t wait_awake(gas_job_t *job, gas_event_t *event, uint64_t dead
     return status;
 }
 
-static void shorten_yield(gas_job_t *job)
+/* A wait has slept for so long, after yields that nobody else made use of (`alone`) or not. */
+static void adapt_yield(gas_job_t *job, uint64_t slept, bool alone)
 {
-    uint64_t least = job->config.yield_us * 1000u;
-    uint64_t yield_ns = atomic_load_explicit(&job->progress.yield_ns, memory_order_relaxed) / 2;
+    uint64_t most = job->config.yield_us * 1000u, least = most < YIELD_MIN_NS ? most : YIELD_MIN_NS;
+    uint64_t yield_ns = atomic_load_explicit(&job->progress.yield_ns, memory_order_relaxed);
 
-    if (least > YIELD_MIN_NS)
-        least = YIELD_MIN_NS;
+    yield_ns = alone && slept < most ? yield_ns * 2 : yield_ns / 2;
+    if (yield_ns > most)
+        yield_ns = most;
     atomic_store_explicit(&job->progress.yield_ns, yield_ns > least ? yield_ns : least,
                           memory_order_relaxed);
 }
@@ -299,10 +305,10 @@ static gas_status_t sleep_once(gas_job_t *job, gas_waiter_t *waiter, gas_event_t
 
 /* The third phase. */
 static gas_status_t wait_asleep(gas_job_t *job, gas_event_t *event, uint64_t deadline,
-                                unsigned flags)
+                                unsigned flags, bool alone)
 {
     gas_waiter_t *waiter = waiter_enter(job, flags);
-    uint64_t end = gas_clock_now() + GAS_WAIT_SIGNALS;
+    uint64_t begin = gas_clock_now(), end = begin + GAS_WAIT_SIGNALS;
     unsigned busy = 0;
     gas_status_t status;
 
@@ -310,13 +316,12 @@ static gas_status_t wait_asleep(gas_job_t *job, gas_event_t *event, uint64_t dea
         return gas_error(GAS_ERR_IO, "no memory or file descriptor left to wait with (ulimit -n)");
     if (end > deadline)
         end = deadline;
-    shorten_yield(job);
     do {
         unsigned done = 0;
 
         status = sleep_once(job, waiter, event, gas_clock_left(end), &busy, &done);
         if (status == GAS_BUSY && done > 0)
-            status = wait_awake(job, event, deadline, flags & ~GAS_WAIT_MORE);
+            status = wait_awake(job, event, deadline, flags & ~GAS_WAIT_MORE, &alone);
         if (status == GAS_BUSY && gas_clock_left(end) == 0)
             status = end == deadline ? GAS_TIMEOUT : GAS_INTERRUPTED;
     } while (status == GAS_BUSY);
@@ -326,6 +331,7 @@ static gas_status_t wait_asleep(gas_job_t *job, gas_event_t *event, uint64_t dea
         atomic_compare_exchange_strong(&event->word, &mine, GAS_EVENT_UNSET);
     }
     waiter_leave(job, waiter);
+    adapt_yield(job, gas_clock_now() - begin, alone);
     return status;
 }
 
@@ -333,15 +339,16 @@ gas_status_t gas_wait(gas_job_t *job, gas_event_t *event, uint64_t deadline, uns
 {
     unsigned queues = queues_of(flags);
     gas_status_t status;
+    bool alone;
 
     if (gas_work_is_nested())
         flags |= NESTED;
     atomic_fetch_add_explicit(&job->progress.waits, 1, memory_order_relaxed);
     if (queues != 0)
         stay_awake(job, flags, true);
-    status = wait_awake(job, event, deadline, flags);
+    status = wait_awake(job, event, deadline, flags, &alone);
     if (status == GAS_BUSY && (flags & GAS_WAIT_BRIEFLY) == 0)
-        status = wait_asleep(job, event, deadline, flags);
+        status = wait_asleep(job, event, deadline, flags, alone);
     if (status == GAS_INTERRUPTED)
         gas_coll_probe(job);
     if (queues != 0) {

@@ -191,6 +191,10 @@ typedef struct gas_conduit_ops {
      * when they could go on, so somebody must poll from time to time. */
     size_t (*backlog)(gas_conduit_t *conduit);
 
+    /* True if since the last call something was begun that goes on only while this rank polls,
+     * although nothing arrives: a rendezvous. NULL: it may always have been. */
+    bool (*restless)(gas_conduit_t *conduit);
+
     /* How many operations of this rank are not over: sends not taken, buffers not fetched by their
      * receivers. */
     size_t (*outstanding)(gas_conduit_t *conduit);

@@ -252,6 +252,15 @@ static size_t ucx_backlog(gas_conduit_t *conduit)
     return ((ucx_conduit_t *)conduit)->backlog;
 }
 
+static bool ucx_restless(gas_conduit_t *conduit)
+{
+    ucx_conduit_t *self = (ucx_conduit_t *)conduit;
+    bool restless = self->restless;
+
+    self->restless = false;
+    return restless;
+}
+
 static size_t ucx_outstanding(gas_conduit_t *conduit)
 {
     return ((ucx_conduit_t *)conduit)->outstanding;
@@ -288,6 +297,7 @@ static const gas_conduit_ops_t ucx_ops = {
     .arm = ucx_arm,
     .sleep = ucx_sleep,
     .backlog = ucx_backlog,
+    .restless = ucx_restless,
     .outstanding = ucx_outstanding,
     .describe = ucx_describe,
 };

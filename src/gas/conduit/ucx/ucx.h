@@ -117,6 +117,7 @@ typedef struct ucx_conduit {
     ucx_outgoing_t *outgoing;             /* what is not over for UCX */
     void *spare;                          /* memory for the next small message, or NULL */
     size_t backlog;                       /* eager sends that UCX keeps */
+    bool restless;                        /* see conduit.h */
     size_t outstanding;                   /* what is not over for the layer above */
     partial_t *partials[PARTIAL_BUCKETS]; /* messages that are not delivered */
     bool direct;                          /* offer buffers to ranks of this host; constant */

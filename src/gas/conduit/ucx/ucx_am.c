@@ -262,6 +262,7 @@ gas_status_t ucx_bulk_receive(gas_conduit_t *conduit, gas_bulk_t *bulk, void *la
     param.cb.recv_am = bulk_landed;
     param.user_data = state;
     bulk->handle = NULL;
+    self->restless = true;
     /* First: what this rank sent to itself may be over before UCX returns. */
     ucx_outgoing_add(self, &state->super, bulk->source, landing_give_up);
     request = ucp_am_recv_data_nbx(self->worker, handle, landing, bulk->length, &param);
@@ -281,6 +282,7 @@ void ucx_bulk_reject(gas_conduit_t *conduit, gas_bulk_t *bulk)
     if (bulk->handle != NULL && bulk->place != 0) {
         ucx_direct_reject(bulk);
     } else if (bulk->handle != NULL) {
+        self->restless = true;
         if (bulk->handle == self->arriving)
             self->arriving = NULL;                  /* UCX declines it when its callback returns */
         else if (!self->peers[bulk->source].failed) /* releasing it answers its sender */

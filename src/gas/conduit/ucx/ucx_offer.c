@@ -233,6 +233,7 @@ static void send_part(ucx_conduit_t *self, ucx_offer_t *offer, uint32_t index)
         .id = offer->id,
     };
     offer->left++;
+    self->restless = true;
     param.op_attr_mask =
         UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
     param.flags = UCP_AM_SEND_FLAG_RNDV;

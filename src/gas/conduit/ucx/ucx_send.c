@@ -230,6 +230,7 @@ static void send_bulk(ucx_conduit_t *self, int rank, ucp_ep_h endpoint, const ga
     param.flags = UCP_AM_SEND_FLAG_RNDV;
     param.cb.send = bulk_sent;
     param.user_data = send;
+    self->restless = true;
     ucx_outgoing_add(self, &send->super, rank, bulk_give_up);
     for (uint32_t i = 0; i < am->bulk_count; i++) {
         ucs_status_ptr_t request;
