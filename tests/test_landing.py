@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import threading
 import time
 from typing import Any
 
@@ -55,6 +56,35 @@ def test_dropped_results_are_received_into_again() -> None:
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
         return  # free-threaded interpreters keep no bytes objects
     assert after["bytes_reused"] - before["bytes_reused"] >= 15
+
+
+def switches() -> int:
+    """How often threads of this process other than this one went to sleep so far."""
+    count = 0
+    for task in pathlib.Path("/proc/self/task").iterdir():
+        if task.name != str(threading.get_native_id()):
+            status = (task / "status").read_text()
+            count += int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+    return count
+
+
+@pytest.mark.ranks(2)
+def test_reading_large_results_rouses_no_other_thread() -> None:
+    """Not once for each: the progress thread comes round each half millisecond as it is."""
+    count = 1000
+    holder = pygas.share(np.zeros(LARGE, dtype="u1"))
+    for side in (0, 1):  # each rank reads, while the other waits
+        pygas.barrier()
+        begin, before = time.monotonic(), switches()
+        if pygas.MYTHREAD == side:
+            for _ in range(count):
+                assert len(holder[:100_000]) == 100_000
+        pygas.barrier()
+        ticks = (time.monotonic() - begin) / 500e-6
+        woken = switches() - before
+        print(side, woken, ticks)
+        assert woken < 200 + 2 * ticks
+    pygas.barrier()
 
 
 @pytest.mark.ranks(2)

@@ -212,6 +212,41 @@ def test_a_busy_sender_wakes_its_owner_rarely() -> None:
     pygas.barrier()
 
 
+@pytest.mark.ranks(1, 2)
+def test_what_a_rank_asks_of_itself_does_not_interrupt_it() -> None:
+    """Not once for each request: it is about to wait, and runs them then."""
+    target = Target()
+    mine: Any = pygas.async_(pygas.Proxy(target))
+    count = 2000
+    begin = time.monotonic()
+    calls, rousings = _core.wakeups()
+    for _ in range(count // 10):
+        for future in [mine.touch() for _ in range(10)]:
+            future.result()
+    more_calls, more_rousings = _core.wakeups()
+    ticks = (time.monotonic() - begin) / 200e-6  # where it takes long it is seen to meanwhile
+    print(more_calls - calls, more_rousings - rousings, ticks)
+    assert target.calls == count
+    assert more_calls - calls < 100 + ticks
+    assert more_rousings - rousings < 100 + ticks
+
+
+def test_what_a_rank_asks_of_itself_is_done_while_it_computes() -> None:
+    result = run_ranks(1, HERE / "rankmain.py", __file__, "ask_itself_and_compute")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "done\n"
+
+
+def ask_itself_and_compute() -> None:
+    target = Target()
+    future = pygas.async_(pygas.Proxy(target)).touch()  # type: ignore[attr-defined]
+    end = time.monotonic() + 20
+    while not target.calls and time.monotonic() < end:
+        sum(range(100))
+    print("done" if target.calls else "never done")
+    future.result()
+
+
 def used() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime

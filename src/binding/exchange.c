@@ -63,8 +63,8 @@ static void flight_land(flight_t *flight)
         gas_event_set(&flight->event);
         break;
     case FLIGHT_CALLS:
-        flight->work.run = flight_run;
-        flight->work.depth = GAS_WORK_NOTICE; /* others may wait for it at any depth */
+        flight->work = (gas_work_t){
+            .run = flight_run, .depth = GAS_WORK_NOTICE}; /* others may wait for it at any depth */
         gas_work_push(pg.job, &flight->work);
         break;
     default:
@@ -356,8 +356,8 @@ static void expected_ready(gas_coll_recv_t *recv)
 {
     expected_t *expected = (expected_t *)recv;
 
-    expected->work.run = expected_run;
-    expected->work.depth = GAS_WORK_NOTICE; /* others may wait for it at any depth */
+    expected->work = (gas_work_t){
+        .run = expected_run, .depth = GAS_WORK_NOTICE}; /* others may wait for it at any depth */
     gas_work_push(pg.job, &expected->work);
 }
 

@@ -219,8 +219,7 @@ static void reclaim_run(gas_work_t *work)
 
 static void push_reclaim(void)
 {
-    exports.reclaim.run = reclaim_run;
-    exports.reclaim.depth = GAS_WORK_CALLBACK;
+    exports.reclaim = (gas_work_t){.run = reclaim_run, .depth = GAS_WORK_CALLBACK};
     gas_work_push(pg.job, &exports.reclaim);
 }
 

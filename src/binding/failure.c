@@ -65,8 +65,7 @@ void pg_rank_failed(gas_job_t *job, int rank, void *arg)
     pg_recount_rank_failed();
     if (notice == NULL)
         return;
-    notice->work.run = notice_run;
-    notice->work.depth = GAS_WORK_NOTICE; /* it never waits */
+    notice->work = (gas_work_t){.run = notice_run, .depth = GAS_WORK_NOTICE}; /* it never waits */
     notice->rank = rank;
     gas_work_push(job, &notice->work);
 }

@@ -313,8 +313,7 @@ static uint64_t sweep_bytes(void)
     if (now - since < landing.idle_ns)
         return since + landing.idle_ns - now + 1;
     if (!atomic_exchange(&landing.queued, true)) {
-        landing.work.run = sweep_run;
-        landing.work.depth = GAS_WORK_NOTICE;
+        landing.work = (gas_work_t){.run = sweep_run, .depth = GAS_WORK_NOTICE};
         gas_work_push(pg.job, &landing.work);
     }
     return landing.idle_ns > 0 ? landing.idle_ns : GAS_FOREVER;

@@ -71,8 +71,8 @@ static void operation_over(void *arg)
         gas_event_set(&operation->event);
         return;
     }
-    operation->work.run = operation_done;
-    operation->work.depth = GAS_WORK_NOTICE; /* others may wait for it at any depth */
+    operation->work = (gas_work_t){
+        .run = operation_done, .depth = GAS_WORK_NOTICE}; /* others may wait for it at any depth */
     gas_work_push(pg.job, &operation->work);
 }
 

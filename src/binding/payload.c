@@ -175,8 +175,7 @@ static void held_done(void *arg, gas_status_t status)
     gas_done_fn sent = held->sent;
     void *sent_arg = held->arg;
 
-    held->work.run = held_release;
-    held->work.depth = GAS_WORK_NOTICE; /* it never waits */
+    held->work = (gas_work_t){.run = held_release, .depth = GAS_WORK_NOTICE}; /* it never waits */
     gas_work_push(pg.job, &held->work);
     if (sent != NULL)
         sent(sent_arg, status);

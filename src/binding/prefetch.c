@@ -122,8 +122,9 @@ static void fetch_run(gas_work_t *work)
 
 void pg_prefetch_queue(pg_prefetch_t *prefetch)
 {
-    prefetch->work.run = fetch_run;
-    prefetch->work.depth = GAS_WORK_NOTICE; /* whose result others may wait for at any depth */
+    prefetch->work =
+        (gas_work_t){.run = fetch_run,
+                     .depth = GAS_WORK_NOTICE}; /* whose result others may wait for at any depth */
     gas_work_push(pg.job, &prefetch->work);
 }
 

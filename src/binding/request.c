@@ -439,8 +439,11 @@ void pg_request_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
         gas_msg_free(job, msg);
         return;
     }
-    *request =
-        (request_t){.work = {.run = request_run, .depth = head.depth}, .msg = msg, .head = head};
+    *request = (request_t){
+        .work = {.run = request_run, .depth = head.depth, .own = msg->source == pg.rank},
+        .msg = msg,
+        .head = head,
+    };
     if (head.name.number > 0)
         request->name = pg_name_arrived(msg->source, &head.name);
     /* The caller may let go of the object before the request has its turn. A rank's request to

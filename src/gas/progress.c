@@ -16,9 +16,10 @@
  *
  * An armed conduit reports what arrives, not that what was left unsent could go out now. So whoever
  * gives the conduit something asks it whether anything may be left (a backlog, a rendezvous), and
- * then wakes the armed sleeper, which polls and arms again, and is told BUSY while something is. While there is a backlog,
- * the progress thread polls every BACKLOG_NS, whoever has the watch. After a rank has failed BUSY
- * may be for good; a rank that waits then sees what arrives after at most TICK_NS.
+ * then wakes the armed sleeper, which polls and arms again, and is told BUSY while something is.
+ * While there is a backlog, the progress thread polls every BACKLOG_NS, whoever has the watch.
+ * After a rank has failed BUSY may be for good; a rank that waits then sees what arrives after at
+ * most TICK_NS.
  *
  * The progress thread first announces that it sleeps, then looks at everything it goes by (the
  * watch, the queue, the backlog): what changes later wakes it.
@@ -202,9 +203,11 @@ void gas_progress_notify(gas_job_t *job)
     pthread_mutex_unlock(&progress->lock);
     if (waiter != NULL) {
         gas_waiter_wake(waiter);
-    } else if (wanted == NULL) {
+    } else if (wanted == NULL && atomic_load(&job->workq.foreign) > 0) {
         job->kick(job->kick_arg, NULL, 0);
         gas_waiter_wake(&progress->self);
+    } else if (wanted == NULL) {
+        gas_progress_hurry(job);
     }
 }
 
@@ -247,16 +250,18 @@ static uint64_t remind(gas_job_t *job)
     return age < KICK_MAX_NS ? age : KICK_MAX_NS;
 }
 
-/* Lets the layer above do what it has put off. Returns for how long to sleep at most: `drowsy` is
- * set before it looks, so what it is given afterwards comes with a wake-up. */
+/* Looks after work that nobody drains and lets the layer above do what it has put off. Returns for
+ * how long to sleep at most: `drowsy` is set before it looks, so what comes afterwards comes with a
+ * wake-up. */
 static uint64_t tend(gas_job_t *job)
 {
-    uint64_t timeout;
+    uint64_t timeout, tended;
 
-    if (job->tend == NULL)
-        return GAS_FOREVER;
     atomic_store(&job->progress.drowsy, true);
-    timeout = job->tend(job->tend_arg);
+    timeout = remind(job);
+    tended = job->tend != NULL ? job->tend(job->tend_arg) : GAS_FOREVER;
+    if (tended < timeout)
+        timeout = tended;
     if (timeout <= TICK_NS)
         atomic_store(&job->progress.drowsy, false);
     return timeout;
@@ -272,15 +277,13 @@ static void nap(gas_job_t *job, gas_waiter_t *self, uint64_t *seen, unsigned *bu
 {
     gas_progress_t *progress = &job->progress;
     uint64_t waits = atomic_load_explicit(&progress->waits, memory_order_relaxed);
-    uint64_t timeout = remind(job), tended = tend(job);
+    uint64_t timeout = tend(job);
 
     if (job->idle != NULL) {
         uint64_t limit = job->idle(job->kick_arg);
 
         timeout = timeout < limit ? timeout : limit;
     }
-    if (tended < timeout)
-        timeout = tended;
     if (atomic_load(&job->backlog) > 0 || atomic_load(&job->failure.pending)) {
         /* Too short to be woken from, so that senders need not. */
         atomic_store(&progress->drowsy, false);

@@ -60,10 +60,13 @@ unsigned gas_progress_poll(gas_job_t *job);
  * handler ran. `busy` is the caller's count of fruitless calls; starts at 0. */
 bool gas_progress_sleep(gas_job_t *job, gas_waiter_t *waiter, uint64_t timeout, unsigned *busy);
 
-/* Sees to it that queued work gets drained. Any thread, also inside handlers. */
+/* Sees to it that queued work gets drained. What this rank has asked of itself (gas_work_t.own)
+ * waits up to a millisecond for a thread that waits: the one that asked most likely is about to,
+ * and the program is not interrupted for each of many. Any thread, also inside handlers. */
 void gas_progress_notify(gas_job_t *job);
 
-/* Gets the progress thread to call gas_job_params_t.tend within a tick, half a millisecond. Cheap
+/* Gets the progress thread to come round, and to call gas_job_params_t.tend, within a tick, half a
+ * millisecond. Cheap
  * if it is looking around anyway. Any thread; takes no lock. */
 void gas_progress_hurry(gas_job_t *job);
 

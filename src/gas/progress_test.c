@@ -199,7 +199,7 @@ static void test_work_wakes_sleeper(void)
         if (round % 2 == 0) {
             note_send(world.jobs[0], 1, (note_t){.event = &waiting.event, .work = 1});
         } else {
-            note_push(world.jobs[1], &waiting.event);
+            note_push(world.jobs[1], &waiting.event, round % 4 == 1);
         }
         pthread_join(thread, NULL);
     }
@@ -230,6 +230,27 @@ static void test_kicks(void)
     seen = atomic_load(&kicks);
     usleep(50000);
     CHECK(atomic_load(&kicks) == seen);
+    world_stop(&world);
+}
+
+/* What a rank asks of itself is seen to as well, if nobody waits. */
+static void test_own_work_is_kicked_for(void)
+{
+    gas_event_t event = GAS_EVENT_INIT;
+    world_t world;
+
+    start(&world, 1, NULL);
+    for (int round = 0; round < 20; round++) {
+        usleep((unsigned)round * 100); /* the progress thread has various things on its mind */
+        event = (gas_event_t)GAS_EVENT_INIT;
+        atomic_store(&kicks, 0);
+        note_push(world.jobs[0], &event, true);
+        for (int i = 0; i < 20000 && atomic_load(&kicks) == 0; i++)
+            usleep(100);
+        CHECK(atomic_load(&kicks) > 0);
+        CHECK(gas_work_drain(world.jobs[0], SIZE_MAX, GAS_FOREVER) == 1);
+        CHECK(gas_event_is_set(&event));
+    }
     world_stop(&world);
 }
 
@@ -325,6 +346,7 @@ int main(void)
     RUN(test_events_of_threads);
     RUN(test_work_wakes_sleeper);
     RUN(test_kicks);
+    RUN(test_own_work_is_kicked_for);
     RUN(test_backlog_is_sent);
     RUN(test_tending);
     return 0;

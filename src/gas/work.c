@@ -42,6 +42,7 @@ void gas_workq_init(gas_workq_t *queue)
     queue->head = queue->tail = NULL;
     queue->since = queue->taken = 0;
     atomic_init(&queue->count, 0);
+    atomic_init(&queue->foreign, 0);
     atomic_init(&queue->drainer, NULL);
     queue->nesting = 0;
     queue->deepest = 0;
@@ -181,6 +182,8 @@ void gas_workq_append_locked(gas_workq_t *queue, gas_work_t *work)
     queue->tail = work;
     if (work->depth > queue->deepest)
         queue->deepest = work->depth;
+    if (!work->own)
+        atomic_fetch_add(&queue->foreign, 1);
     atomic_fetch_add(&queue->count, 1);
 }
 
@@ -209,6 +212,8 @@ static void unlink_locked(gas_workq_t *queue, gas_work_t *work, gas_work_t *befo
         queue->since = gas_clock_now();
     if (self.depth > 1 && queue->head != NULL)
         queue->taken = gas_clock_now();
+    if (!work->own)
+        atomic_fetch_sub(&queue->foreign, 1);
     atomic_fetch_sub(&queue->count, 1);
 }
 

@@ -43,6 +43,7 @@ struct gas_work {
     gas_work_t *next;
     void (*run)(gas_work_t *work);
     unsigned depth; /* how many items, each waiting for the next, led to this one; on any ranks */
+    bool own;       /* this rank has asked itself for it: see gas_progress_notify() */
 };
 
 typedef struct gas_workq {
@@ -50,7 +51,8 @@ typedef struct gas_workq {
     gas_work_t *head, *tail; /* guarded by lock */
     uint64_t since;          /* when the oldest item became the oldest; guarded by lock */
     uint64_t taken;          /* when a nested drain took one and left others; guarded by lock */
-    atomic_size_t count;     /* written under lock, read anywhere */
+    atomic_size_t count;     /* written under lock, read anywhere; likewise: */
+    atomic_size_t foreign;   /* of those that are not `own` */
     _Atomic(void *) drainer; /* token of the thread that may drain; NULL: free */
     unsigned nesting;        /* how often that thread has the right; its own */
     unsigned deepest;        /* no item is deeper; guarded by lock */

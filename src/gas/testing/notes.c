@@ -55,12 +55,12 @@ void note_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
     gas_msg_free(job, msg);
 }
 
-void note_push(gas_job_t *job, gas_event_t *event)
+void note_push(gas_job_t *job, gas_event_t *event, bool own)
 {
     job_work_t *work = malloc(sizeof(*work));
 
     CHECK(work != NULL);
-    *work = (job_work_t){{.run = run_work}, job, 0, {.event = event}};
+    *work = (job_work_t){{.run = run_work, .own = own}, job, 0, {.event = event}};
     gas_work_push(job, &work->work);
 }
 

@@ -18,8 +18,8 @@ void note_arrived(gas_job_t *job, gas_msg_t *msg, void *arg);
 
 void note_send(gas_job_t *job, int destination, note_t note);
 
-/* Pushes setting `event` as work of `job`. */
-void note_push(gas_job_t *job, gas_event_t *event);
+/* Pushes setting `event` as work of `job`; `own`: that its rank has asked itself for. */
+void note_push(gas_job_t *job, gas_event_t *event, bool own);
 
 /* gas_wait() until it is over, doing the work that comes. */
 gas_status_t wait_until(gas_job_t *job, gas_event_t *event, uint64_t deadline, unsigned flags);
