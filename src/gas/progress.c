@@ -10,9 +10,10 @@
  * earlier armer.
  *
  * A wait that ended without sleeping neither arms the conduit nor hands anything over, so that a
- * quick exchange costs no system call. The progress thread covers for that: as long as it sees such
- * waits it polls every TICK_NS; when there are none any more it arms the conduit and sleeps for
- * good. A request to a rank that left a quick wait and computes is thus seen after at most TICK_NS.
+ * quick exchange costs no system call; nor does one that slept wake the progress thread to hand the
+ * watch back. It covers for that: as long as it sees waits it polls every TICK_NS; when there are
+ * none any more it arms the conduit, if the watch is its own, and sleeps for good. A request to a
+ * rank that left a wait and computes is thus seen after at most TICK_NS.
  *
  * An armed conduit reports what arrives, not that what was left unsent could go out now. So whoever
  * gives the conduit something asks it whether anything may be left (a backlog, a rendezvous), and
@@ -291,13 +292,13 @@ static void nap(gas_job_t *job, gas_waiter_t *self, uint64_t *seen, unsigned *bu
         gas_waiter_sleep(self, timeout < BACKLOG_NS ? timeout : BACKLOG_NS);
         return;
     }
-    if (!has_watch(progress, self))
-        gas_waiter_sleep(self, timeout);
-    else if (waits == *seen)
-        gas_progress_sleep(job, self, timeout, busy);
-    else {
+    if (waits != *seen) {
         atomic_store(&progress->drowsy, false);
         gas_waiter_sleep(self, timeout < TICK_NS ? timeout : TICK_NS);
+    } else if (has_watch(progress, self)) {
+        gas_progress_sleep(job, self, timeout, busy);
+    } else {
+        gas_waiter_sleep(self, timeout);
     }
     *seen = waits;
     gas_waiter_retract(self);

@@ -110,7 +110,9 @@ static void waiter_leave(gas_job_t *job, gas_waiter_t *waiter)
     progress->idle = waiter;
     gas_waiting_slept_locked(job);
     pthread_mutex_unlock(&progress->lock);
-    if (heir != NULL)
+    if (heir == &progress->self)
+        gas_progress_hurry(job);
+    else if (heir != NULL)
         gas_waiter_wake(heir);
 }
 
