@@ -82,6 +82,8 @@ def test_lines(tmp_path: pathlib.Path) -> None:
     source = tmp_path / "x.py"
     source.write_text('"""Docs."""\n\n# comment\nf(\n    1,\n)\nprint("x")\n')
     assert lines.count(source) == {"all": 4, "words": 3}
+    source.write_text('"""Docs\n\nof several\n\nparagraphs.\n"""\n\nprint("x")\n')
+    assert lines.count(source) == {"all": 1, "words": 1}
     source = tmp_path / "x.c"
     source.write_text("/* Docs. */\n\nint f(void)\n{\n    return 1; // comment\n}\n")
     assert lines.count(source) == {"all": 4, "words": 2}

@@ -40,6 +40,17 @@ def test_who_is_not_there_is_named() -> None:
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="needs matplotlib")
+def test_in_a_clone(tmp_path: pathlib.Path) -> None:
+    """The package that is there is the source, without the extension."""
+    (tmp_path / "pygas").mkdir()
+    (tmp_path / "pygas" / "__init__.py").write_text("raise SystemExit('the wrong one')\n")
+    script = pathlib.Path(sys.executable).with_name("pygas")
+    command = [str(script), "bench", "remote-read", "--rounds", "1", "--power-max", "3"]
+    result = run_command(command, timeout=60, env=ALONE, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "PyGAS, NumPy array" in result.stdout
+
+
 def test_the_figure(tmp_path: pathlib.Path) -> None:
     figure = tmp_path / "figure.png"
     result = run_command([*BENCH, "--power-max", "3", "--plot", figure], timeout=60, env=ALONE)

@@ -76,7 +76,7 @@ def test_reading_large_results_rouses_no_other_thread() -> None:
     for side in (0, 1):  # each rank reads, while the other waits
         pygas.barrier()
         begin, before = time.monotonic(), switches()
-        if pygas.MYTHREAD == side:
+        if side == pygas.MYTHREAD:
             for _ in range(count):
                 assert len(holder[:100_000]) == 100_000
         pygas.barrier()

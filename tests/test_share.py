@@ -234,7 +234,7 @@ def test_what_a_rank_asks_of_itself_does_not_interrupt_it() -> None:
 def test_what_a_rank_asks_of_itself_is_done_while_it_computes() -> None:
     result = run_ranks(1, HERE / "rankmain.py", __file__, "ask_itself_and_compute")
     assert result.returncode == 0, result.stderr
-    assert result.stdout == "done\n"
+    assert result.stdout.startswith("done\n")
 
 
 def ask_itself_and_compute() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 from typing import NamedTuple
 
 
@@ -52,6 +53,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the chosen benchmark."""
+    """Run the chosen benchmark.
+
+    The programs that it starts with ``python -m`` find PyGAS where it is installed, also if the
+    current directory is a clone, whose package has no extension.
+    """
+    os.environ["PYTHONSAFEPATH"] = "1"
     code: int = args.benchmark.main(args)
     return code
