@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import resource
+import threading
 import time
 from collections import deque
 from typing import Any
@@ -139,6 +140,42 @@ def test_a_flood_leaves_the_owner_its_share(
     assert requests > 100
     # Standing aside for the executor costs the program, too: about 50 us for each millisecond.
     assert own > (1 - share / 100) * 0.8
+
+
+def flooded_worker() -> None:
+    """Print the processor time of a thread of a flooded owner, and of the executor."""
+    target = Target()
+    proxy: Any = pygas.share(target)
+    spent: list[float] = []
+
+    def work() -> None:
+        begin = time.thread_time()
+        compute(3)
+        spent.append(time.thread_time() - begin)
+
+    pygas.barrier()
+    if pygas.MYTHREAD == 0:
+        time.sleep(0.3)  # let it swell
+        executor = min(thread_times().keys() - {str(os.getpid())}, key=int)
+        requests, before = target.calls, thread_times()[executor]
+        worker = threading.Thread(target=work)
+        worker.start()
+        worker.join()
+        used = thread_times()[executor] - before
+        print(f"requests {target.calls - requests} worker {spent[0]:.3f} executor {used:.3f}")
+    else:
+        flood(proxy, 3.6)
+    pygas.barrier()
+
+
+def test_a_flood_leaves_other_threads_of_the_owner_their_share() -> None:
+    result = run_ranks(3, HERE / "rankmain.py", __file__, "flooded_worker", timeout=50)
+    assert result.returncode == 0, result.stderr
+    words = result.stdout.split()
+    requests, worker, executor = int(words[1]), float(words[3]), float(words[5])
+    print(result.stdout)
+    assert requests > 100
+    assert worker > 0.4 * (worker + executor)
 
 
 def in_debt(asleep: bool) -> None:
