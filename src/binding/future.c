@@ -314,12 +314,20 @@ static void arrived(void *arg)
     Py_DECREF(future);
 }
 
-/* Sees to it that the callbacks of a request's Future will be run. */
+/* Sees to it that the callbacks of a request's Future will be run. Whoever adds one, or awaits the
+ * Future in an event loop, does not wait here: requests of this rank to itself are not to wait for
+ * that either. */
 static void watch(pg_future_t *future)
 {
     Py_INCREF(future);
-    if (!pg_call_notify(future->call, arrived, future))
+    if (!pg_call_notify(future->call, arrived, future)) {
         arrived(future);
+        return;
+    }
+    atomic_fetch_add(&pg.users, 1);
+    if (atomic_load(&pg.phase) == PG_RUNNING)
+        gas_work_hasten(pg.job);
+    pg_leave();
 }
 
 int pg_future_add_callback(pg_future_t *future, PyObject *function)

@@ -204,7 +204,8 @@ void gas_progress_notify(gas_job_t *job)
     pthread_mutex_unlock(&progress->lock);
     if (waiter != NULL) {
         gas_waiter_wake(waiter);
-    } else if (wanted == NULL && atomic_load(&job->workq.foreign) > 0) {
+    } else if (wanted == NULL &&
+               (atomic_load(&job->workq.foreign) > 0 || atomic_load(&job->workq.hastened))) {
         job->kick(job->kick_arg, NULL, 0);
         gas_waiter_wake(&progress->self);
     } else if (wanted == NULL) {

@@ -62,7 +62,8 @@ bool gas_progress_sleep(gas_job_t *job, gas_waiter_t *waiter, uint64_t timeout, 
 
 /* Sees to it that queued work gets drained. What this rank has asked of itself (gas_work_t.own)
  * waits up to a millisecond for a thread that waits: the one that asked most likely is about to,
- * and the program is not interrupted for each of many. Any thread, also inside handlers. */
+ * and the program is not interrupted for each of many; unless gas_work_hasten() has said that
+ * nobody will. Any thread, also inside handlers. */
 void gas_progress_notify(gas_job_t *job);
 
 /* Gets the progress thread to come round, and to call gas_job_params_t.tend, within a tick, half a

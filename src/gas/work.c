@@ -43,6 +43,7 @@ void gas_workq_init(gas_workq_t *queue)
     queue->since = queue->taken = 0;
     atomic_init(&queue->count, 0);
     atomic_init(&queue->foreign, 0);
+    atomic_init(&queue->hastened, false);
     atomic_init(&queue->drainer, NULL);
     queue->nesting = 0;
     queue->deepest = 0;
@@ -197,6 +198,21 @@ void gas_work_push(gas_job_t *job, gas_work_t *work)
     gas_progress_notify(job);
 }
 
+void gas_work_hasten(gas_job_t *job)
+{
+    gas_workq_t *queue = &job->workq;
+    bool hasten;
+
+    if (atomic_load(&queue->count) == 0 || atomic_load(&queue->hastened))
+        return;
+    pthread_mutex_lock(&queue->lock);
+    hasten = queue->head != NULL;
+    atomic_store(&queue->hastened, hasten);
+    pthread_mutex_unlock(&queue->lock);
+    if (hasten)
+        gas_progress_notify(job);
+}
+
 /* Takes out `work`, which comes after `before` (NULL: first). Under the queue's lock. */
 static void unlink_locked(gas_workq_t *queue, gas_work_t *work, gas_work_t *before)
 {
@@ -206,10 +222,12 @@ static void unlink_locked(gas_workq_t *queue, gas_work_t *work, gas_work_t *befo
         queue->head = work->next;
     if (work->next == NULL)
         queue->tail = before;
-    if (queue->head == NULL)
+    if (queue->head == NULL) {
         queue->deepest = 0;
-    else if (before == NULL)
+        atomic_store(&queue->hastened, false);
+    } else if (before == NULL) {
         queue->since = gas_clock_now();
+    }
     if (self.depth > 1 && queue->head != NULL)
         queue->taken = gas_clock_now();
     if (!work->own)

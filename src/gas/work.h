@@ -53,6 +53,7 @@ typedef struct gas_workq {
     uint64_t taken;          /* when a nested drain took one and left others; guarded by lock */
     atomic_size_t count;     /* written under lock, read anywhere; likewise: */
     atomic_size_t foreign;   /* of those that are not `own` */
+    atomic_bool hastened;    /* those that are `own` are no better; until the queue is empty */
     _Atomic(void *) drainer; /* token of the thread that may drain; NULL: free */
     unsigned nesting;        /* how often that thread has the right; its own */
     unsigned deepest;        /* no item is deeper; guarded by lock */
@@ -63,6 +64,10 @@ void gas_workq_fini(gas_workq_t *queue); /* items left in it are the caller's to
 
 /* Queue an item for any thread and see to it that it gets run. Any thread, also inside handlers. */
 void gas_work_push(gas_job_t *job, gas_work_t *work);
+
+/* Nobody is going to wait for what this rank has asked of itself, but go on when it is done: see to
+ * it now. Any thread. */
+void gas_work_hasten(gas_job_t *job);
 
 /* Which queues. */
 #define GAS_WORK_GENERAL 1u
