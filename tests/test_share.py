@@ -61,12 +61,12 @@ def compute(seconds: float) -> int:
     return turns
 
 
-def thread_times() -> dict[str, float]:
-    """Return the processor time of each thread of this process, in seconds."""
-    times = {}
+def thread_time(name: str) -> float:
+    """Return the processor time of the thread of this process that has this name, in seconds."""
     for task in pathlib.Path("/proc/self/task").iterdir():
-        times[task.name] = int((task / "schedstat").read_text().split()[0]) * 1e-9
-    return times
+        if (task / "comm").read_text() == f"{name}\n":
+            return int((task / "schedstat").read_text().split()[0]) * 1e-9
+    raise LookupError(name)
 
 
 class Interruptions:
@@ -99,12 +99,12 @@ def flooded(thread: bool) -> None:
     pygas.barrier()
     if pygas.MYTHREAD == 0:
         time.sleep(0.3)  # let it swell
-        requests, before, taken = target.calls, thread_times(), interruptions.time
+        requests, taken = target.calls, interruptions.time
+        main, executor = time.thread_time(), thread_time("pygas-executor")
         turns = compute(3)
         taken = interruptions.time - taken
-        spent = {name: time - before.get(name, 0) for name, time in thread_times().items()}
-        main = spent.pop(str(os.getpid())) - taken
-        executor = sorted(spent.items())[0][1]  # the first thread that a job starts
+        main = time.thread_time() - main - taken
+        executor = thread_time("pygas-executor") - executor
         part = main / (main + executor + taken)
         print(f"requests {target.calls - requests} own {part:.3f} of {main:.3f} {executor:.3f}"
               f" {taken:.3f}; turns {turns * cost:.3f}")  # fmt: skip
@@ -156,12 +156,11 @@ def flooded_worker() -> None:
     pygas.barrier()
     if pygas.MYTHREAD == 0:
         time.sleep(0.3)  # let it swell
-        executor = min(thread_times().keys() - {str(os.getpid())}, key=int)
-        requests, before = target.calls, thread_times()[executor]
+        requests, before = target.calls, thread_time("pygas-executor")
         worker = threading.Thread(target=work)
         worker.start()
         worker.join()
-        used = thread_times()[executor] - before
+        used = thread_time("pygas-executor") - before
         print(f"requests {target.calls - requests} worker {spent[0]:.3f} executor {used:.3f}")
     else:
         flood(proxy, 3.6)

@@ -359,7 +359,7 @@ int pg_attend_start(void)
     pg_share_start();
     sem_init(&attend.wake, 0, 0);
     sem_init(&attend.attached, 0, 0);
-    error = gas_thread_start(&attend.thread, executor_main, NULL);
+    error = gas_thread_start(&attend.thread, "pygas-executor", executor_main, NULL);
     if (error != 0) {
         sem_destroy(&attend.wake);
         errno = error;

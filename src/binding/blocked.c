@@ -300,7 +300,7 @@ void pg_blocked_asked(gas_job_t *job, gas_msg_t *msg, void *arg)
     gas_msg_free(job, msg);
     if (job->config.blocked_s == 0 || atomic_exchange(&looking, true))
         return;
-    if (gas_thread_start(&thread, lookout_main, NULL) == 0)
+    if (gas_thread_start(&thread, "pygas-lookout", lookout_main, NULL) == 0)
         pthread_detach(thread);
     else
         atomic_store(&looking, false); /* next time, perhaps */

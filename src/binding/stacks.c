@@ -58,7 +58,7 @@ static bool start_teller(telling_t *telling)
 {
     pthread_t thread;
 
-    if (gas_thread_start(&thread, tell, telling) != 0)
+    if (gas_thread_start(&thread, "pygas-stacks", tell, telling) != 0)
         return false;
     pthread_detach(thread);
     return true;

@@ -344,7 +344,7 @@ gas_status_t gas_progress_init(gas_job_t *job)
 gas_status_t gas_progress_start(gas_job_t *job)
 {
     gas_progress_t *progress = &job->progress;
-    int error = gas_thread_start(&progress->thread, progress_main, job);
+    int error = gas_thread_start(&progress->thread, "pygas-progress", progress_main, job);
 
     if (error != 0)
         return gas_error(GAS_ERR_IO, "cannot start the progress thread: %s", strerror(error));

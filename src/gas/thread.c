@@ -23,7 +23,7 @@ typedef struct attributes {
     uint64_t runtime, deadline, period;
 } attributes_t;
 
-int gas_thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg)
+int gas_thread_start(pthread_t *thread, const char *name, void *(*run)(void *arg), void *arg)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
     sigset_t blocked, before;
@@ -35,6 +35,8 @@ int gas_thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg)
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     error = pthread_create(thread, NULL, run, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0)
+        pthread_setname_np(*thread, name); /* it stays a thread if it cannot have that */
     return error;
 }
 

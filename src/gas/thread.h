@@ -9,8 +9,9 @@
 
 #include <pthread.h>
 
-/* As pthread_create(): 0, or an error number. */
-int gas_thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg);
+/* As pthread_create(): 0, or an error number. `name`, of at most 15 characters, is for whoever
+ * looks at the process with a debugger or `top -H`. */
+int gas_thread_start(pthread_t *thread, const char *name, void *(*run)(void *arg), void *arg);
 
 /* The calling thread, which runs rarely and briefly, is to run at once when it is woken, also where
  * the program keeps all processors busy. It gets no larger share of them. */

@@ -524,7 +524,7 @@ gas_status_t gas_boot_launcher_create(int fd, int rank, int size, gas_boot_t **b
     pthread_mutex_init(&self->lock, NULL);
     pthread_mutex_init(&self->telling, NULL);
     pthread_cond_init(&self->changed, NULL);
-    error = gas_thread_start(&self->reader, reader_main, self);
+    error = gas_thread_start(&self->reader, "pygas-boot", reader_main, self);
     if (error != 0) {
         free(self);
         return gas_error(GAS_ERR_IO, "cannot start a thread: %s", strerror(error));
