@@ -232,13 +232,13 @@ pg_payload_t *pg_fetch_end(pg_fetch_t *fetch)
     return payload;
 }
 
-void pg_fetch_await(pg_fetch_t *fetch)
+void pg_fetch_await(pg_fetch_t *fetch, int source)
 {
     gas_waiting_t waiting;
 
     if (gas_event_is_set(&fetch->landed))
         return;
-    gas_waiting_begin(&waiting, "a large object", fetch->msg->source);
+    gas_waiting_begin(&waiting, "a large object", source);
     pg_wait_landing(&fetch->landed);
     gas_waiting_end(pg.job, &waiting);
 }
@@ -251,7 +251,7 @@ pg_payload_t *pg_payload_fetch(gas_msg_t *msg, const pg_wire_t *wire)
     if (outcome < 0)
         return NULL;
     if (outcome == 0)
-        pg_fetch_await(&fetch);
+        pg_fetch_await(&fetch, msg->source);
     return pg_fetch_end(&fetch);
 }
 

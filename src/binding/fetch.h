@@ -26,8 +26,9 @@ typedef struct pg_fetch {
  * returns; -1 with an exception: it is over. */
 int pg_fetch_begin(pg_fetch_t *fetch, gas_msg_t *msg, const pg_wire_t *wire);
 
-/* Waits until everything has landed. No requests run meanwhile. Attached. */
-void pg_fetch_await(pg_fetch_t *fetch);
+/* Waits until everything from rank `source` has landed; another thread may only be about to begin.
+ * No requests run meanwhile. Attached. */
+void pg_fetch_await(pg_fetch_t *fetch, int source);
 
 /* Everything has landed: a new payload, or NULL with an exception. Once. Attached. */
 pg_payload_t *pg_fetch_end(pg_fetch_t *fetch);

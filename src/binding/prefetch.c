@@ -27,7 +27,8 @@ enum { OPEN, CLAIMED, RUNNING };
 struct pg_prefetch {
     gas_work_t work; /* first: run() gets its address */
     pg_call_t *call;
-    uint64_t size; /* of the buffers */
+    gas_msg_t *msg; /* the call's reply, which whoever takes the result takes from the call */
+    uint64_t size;  /* of the buffers */
     atomic_int state;
     bool counted;        /* in `ahead` */
     PyObject *exception; /* why it could not begin; once landed */
@@ -46,7 +47,7 @@ static bool reserve(uint64_t size)
 
 pg_prefetch_t *pg_prefetch_new(pg_call_t *call)
 {
-    const gas_msg_t *msg = call->reply;
+    gas_msg_t *msg = call->reply;
     pg_prefetch_t *prefetch;
     uint64_t size = 0;
 
@@ -57,7 +58,7 @@ pg_prefetch_t *pg_prefetch_new(pg_call_t *call)
     prefetch = malloc(sizeof(*prefetch));
     if (prefetch == NULL)
         return NULL;
-    *prefetch = (pg_prefetch_t){.call = call, .size = size, .fetch = PG_FETCH_INIT};
+    *prefetch = (pg_prefetch_t){.call = call, .msg = msg, .size = size, .fetch = PG_FETCH_INIT};
     atomic_init(&prefetch->state, OPEN);
     return prefetch;
 }
@@ -109,7 +110,7 @@ static void fetch_run(gas_work_t *work)
     prefetch->fetch.notify = rendezvous_over;
     prefetch->fetch.notify_arg = prefetch;
     pending = PyErr_GetRaisedException(); /* a drain may happen while one is on its way */
-    outcome = pg_fetch_begin(&prefetch->fetch, call->reply, &call->head.wire);
+    outcome = pg_fetch_begin(&prefetch->fetch, prefetch->msg, &call->head.wire);
     if (outcome < 0)
         prefetch->exception = PyErr_GetRaisedException();
     if (pending != NULL)
@@ -139,7 +140,7 @@ PyObject *pg_prefetch_result(pg_prefetch_t *prefetch)
 {
     pg_payload_t *payload;
 
-    pg_fetch_await(&prefetch->fetch);
+    pg_fetch_await(&prefetch->fetch, prefetch->call->owner);
     uncount(prefetch);
     if (prefetch->exception != NULL) {
         PyErr_SetRaisedException(prefetch->exception);
