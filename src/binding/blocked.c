@@ -9,7 +9,7 @@
  * Each thread that runs requests has a *post*, made at the first and never freed, whose atomics the
  * lookout reads detached. The requests themselves are on that thread's stack, and are looked at
  * only attached: with an interpreter lock nobody ends a request meanwhile. Without one, `lock` of
- * the post is held for the beginning and the end of requests, and for the report.
+ * the post is held while they are changed, and for the report.
  */
 #include "blocked.h"
 
@@ -133,6 +133,18 @@ void pg_running_end(pg_running_t *running)
     post->top = running->outer;
     count(&post->serial, 1);
     count(&post->depth, -1ul);
+    POST_UNLOCK(post);
+}
+
+void pg_running_with(pg_running_t *running, PyObject *object, PyObject *args)
+{
+    post_t *post = mine;
+
+    if (post == NULL)
+        return;
+    POST_LOCK(post);
+    running->object = object;
+    running->args = args;
     POST_UNLOCK(post);
 }
 

@@ -14,12 +14,16 @@ typedef struct pg_running {
     const pg_request_head_t *head; /* NULL: a callback */
     int source;
     bool waiting;            /* the thread was, when it began this one */
-    PyObject *object, *args; /* once they are there; borrowed */
+    PyObject *object, *args; /* once they are there; borrowed; see pg_running_with() */
 } pg_running_t;
 
 /* Attached. */
 void pg_running_begin(pg_running_t *running, const pg_request_head_t *head, int source);
 void pg_running_end(pg_running_t *running);
+
+/* What it runs on and with, either may be NULL: kept alive by the caller until it says otherwise or
+ * the end. Attached. */
+void pg_running_with(pg_running_t *running, PyObject *object, PyObject *args);
 
 /* Around a wait in PyGAS, in which the thread runs other requests. Attached. */
 void pg_running_wait_begin(void);

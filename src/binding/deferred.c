@@ -383,7 +383,7 @@ static void pushed_run(gas_work_t *work)
     pg_running_t running;
 
     pg_running_begin(&running, NULL, pg.rank);
-    running.object = pushed->callable;
+    pg_running_with(&running, pushed->callable, NULL);
     if (atomic_load(&pg.phase) == PG_RUNNING && !pg_home_is_closing()) {
         PyObject *result = PyObject_CallNoArgs(pushed->callable);
 

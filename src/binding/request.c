@@ -260,8 +260,7 @@ static void serve(request_t *request)
     cancelled = !pg_cancellable_start(&request->cancellable, function != NULL);
     if (cancelled)
         goto out;
-    request->running.object = object;
-    request->running.args = args;
+    pg_running_with(&request->running, object, args);
     result = pg_deferred_evaluate(head->op, object, args, function);
     before = pg_home_set_of_results(home);
     if (result != NULL && pg_deferred_is(head->op, object, result)) {
@@ -277,7 +276,7 @@ static void serve(request_t *request)
     }
     pg_home_set_of_results(before);
 out:
-    request->running.object = request->running.args = NULL;
+    pg_running_with(&request->running, NULL, NULL);
     if (result == NULL && !cancelled)
         reply_exception(msg->source, head->call);
     Py_XDECREF(result);
