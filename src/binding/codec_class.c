@@ -34,10 +34,14 @@ static struct {
     names_row_t names[ROWS];
 } classes;
 
+#ifndef Py_GIL_DISABLED
+
 static size_t row_of(PyTypeObject *type)
 {
     return (size_t)(((uint64_t)(uintptr_t)type >> 4) * UINT64_C(0x9E3779B97F4A7C15) >> 56);
 }
+
+#endif
 
 /* True if `type` takes `name` from `base`. */
 static bool inherits(PyTypeObject *type, PyObject *name, PyTypeObject *base)

@@ -128,13 +128,18 @@ static int put_ints(pg_writer_t *writer, PyObject *list)
     return 1;
 }
 
-static int put_uniform(pg_writer_t *writer, PyObject *list)
+/* A list of at least UNIFORM_MIN items that are all floats, or all small integers: 1; 0: it is not,
+ * and nothing was written; or -1. Runs no Python code, so the list can be held meanwhile. */
+static int put_uniform_locked(pg_writer_t *writer, PyObject *list)
 {
-    PyTypeObject *type = Py_TYPE(PyList_GET_ITEM(list, 0));
     Py_ssize_t last = PyList_GET_SIZE(list) - 1;
     size_t offset = pg_writer_offset(writer);
+    PyTypeObject *type;
     int written;
 
+    if (last + 1 < UNIFORM_MIN)
+        return 0;
+    type = Py_TYPE(PyList_GET_ITEM(list, 0));
     if (Py_TYPE(PyList_GET_ITEM(list, last)) != type)
         return 0;
     if (type == &PyFloat_Type)
@@ -179,12 +184,11 @@ static int put_list_items(pg_writer_t *writer, PyObject *list, size_t tag_at, si
 static int put_list(pg_writer_t *writer, PyObject *list, bool recurs)
 {
     size_t size = (size_t)PyList_GET_SIZE(list), tag_at = pg_writer_offset(writer);
-    int uniform = 0;
+    int uniform;
 
-#ifndef Py_GIL_DISABLED
-    if (size >= UNIFORM_MIN)
-        uniform = put_uniform(writer, list);
-#endif
+    Py_BEGIN_CRITICAL_SECTION(list);
+    uniform = put_uniform_locked(writer, list);
+    Py_END_CRITICAL_SECTION();
     if (uniform < 0)
         return -1;
     if (uniform > 0)
