@@ -219,6 +219,20 @@ def test_watch() -> None:
         watch.answer(0, b"abc", 0.0)
 
 
+def test_who_has_finished_does_not_wait() -> None:
+    watch = Watch(10.0, lambda rank, frame: None)
+    watch.start(0.0)
+    for step in range(1, 9):
+        assert not watch.turn(step * 2.5, [0, 1])
+        watch.answer(0, PULSE.pack(1, 1000 * step), step * 2.5)
+        watch.answer(1, PULSE.pack(step, 0), step * 2.5)  # gets messages
+    watch.answer(0, PULSE.pack(1, 20000), 20.0)
+    watch.lose(0)  # it has got its message since, and has ended its part
+    assert not watch.turn(22.5, [0])
+    watch.answer(0, PULSE.pack(1, 20000), 22.5)
+    assert watch.turn(25.0, [0])
+
+
 def test_survey() -> None:
     survey = Survey([0, 1, 2, 5], [7, 8], lambda rank, frame: None, 0.0)
     same = "W\t{}\t{}\t3\tthe reply to a call\nW\t{}\t9000\t-1\tthe barrier\nT\t{}\tmain\nS\t  x\n"

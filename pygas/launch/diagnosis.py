@@ -80,6 +80,10 @@ class Watch:
             self._still_since[rank] = activity, now
         self._waiting[rank] = milliseconds / 1e3
 
+    def lose(self, rank: int) -> None:
+        """Take note that a rank has finished its part: what it said before, it waits no more."""
+        self._waiting.pop(rank, None)
+
     def _is_stuck(self, rank: int, now: float) -> bool:
         return (
             self._waiting.get(rank, 0.0) >= self._patience

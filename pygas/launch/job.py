@@ -445,6 +445,8 @@ class _Job:
                     self._take_answer(rank.index, payload)
                 else:
                     self._wireup.handle(rank.index, kind, payload)
+                    if kind is Frame.BYE and self._watch_pulse is not None:
+                        self._watch_pulse.lose(rank.index)
         except RankAborted as abort:
             self._collect_exits(besides=rank)
             self._end(endings.rank_aborted(rank.index, abort.code, abort.text))
