@@ -22,6 +22,8 @@
 
 #include "interp.h"
 
+#include <stdio.h>
+
 #if PY_VERSION_HEX < 0x030D0000
 
 void pg_interp_interrupt_main(void)
@@ -207,3 +209,90 @@ bool pg_interp_is_inplace(void)
 }
 
 #endif
+
+/* ---- the stacks of threads that do not move ---- */
+
+/* Not part of the API; exported up to 3.12. */
+extern const char *_Py_DumpTracebackThreads(int fd, PyInterpreterState *interp,
+                                            PyThreadState *current) __attribute__((weak));
+
+#if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030E0000
+
+#define STACKS_MAX 100 /* threads, and frames of each */
+
+/* Without calling what allocates or takes a lock. */
+static void write_text(int fd, PyObject *text)
+{
+    Py_ssize_t length;
+    char copy[500];
+
+    if (text == NULL || !PyUnicode_Check(text)) {
+        dprintf(fd, "???");
+        return;
+    }
+    length = PyUnicode_GET_LENGTH(text);
+    if (length > (Py_ssize_t)sizeof(copy))
+        length = sizeof(copy);
+    for (Py_ssize_t i = 0; i < length; i++) {
+        Py_UCS4 letter = PyUnicode_READ_CHAR(text, i);
+
+        copy[i] = letter >= ' ' && letter < 127 ? (char)letter : '?';
+    }
+    dprintf(fd, "%.*s", (int)length, copy);
+}
+
+/* False if it does not look like a frame. */
+static bool write_frame(int fd, const _PyInterpreterFrame *frame)
+{
+    PyCodeObject *code = (PyCodeObject *)frame->f_executable;
+    ptrdiff_t at;
+
+    if (frame->owner == FRAME_OWNED_BY_CSTACK)
+        return true;
+    if (code == NULL || !PyCode_Check(code))
+        return false;
+    at = frame->instr_ptr - _PyCode_CODE(code);
+    dprintf(fd, "  File \"");
+    write_text(fd, code->co_filename);
+    dprintf(fd, "\", line %d in ",
+            at >= 0 && at < Py_SIZE(code)
+                ? PyCode_Addr2Line(code, (int)at * (int)sizeof(_Py_CODEUNIT))
+                : code->co_firstlineno);
+    write_text(fd, code->co_name);
+    dprintf(fd, "\n");
+    return true;
+}
+
+static bool write_stacks(int fd)
+{
+    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Main());
+
+    for (int i = 0; thread != NULL && i < STACKS_MAX; i++) {
+        const _PyInterpreterFrame *frame = thread->current_frame;
+
+        if (frame != NULL)
+            dprintf(fd, "Thread 0x%016lx (most recent call first):\n", thread->thread_id);
+        for (int k = 0; frame != NULL && k < STACKS_MAX && write_frame(fd, frame); k++)
+            frame = frame->previous;
+        thread = PyThreadState_Next(thread);
+    }
+    return true;
+}
+
+#else
+
+static bool write_stacks(int fd)
+{
+    (void)fd;
+    return false;
+}
+
+#endif
+
+bool pg_interp_write_stacks(int fd)
+{
+    if (_Py_DumpTracebackThreads == NULL)
+        return write_stacks(fd);
+    _Py_DumpTracebackThreads(fd, PyInterpreterState_Main(), NULL);
+    return true;
+}

@@ -52,6 +52,11 @@ static inline int pg_interp_let_go(void)
 }
 #endif
 
+/* Writes the stacks of all threads that have frames to `fd`, as CPython's crash reporter does, for
+ * when nobody comes to run Python code: what it reads must not move. False if this version's
+ * frames are not known here. Any thread, not attached. */
+bool pg_interp_write_stacks(int fd);
+
 /* True if the running bytecode is the first half of a method call, `object.name(...)`, and has
  * asked for the attribute `name` to call it at once. False when in doubt: always, on versions whose
  * frames this file does not know. Attached. */

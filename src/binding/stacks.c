@@ -1,24 +1,25 @@
 /*
  * Design notes. The stacks are best told by Python code (pygas/_stacks.py), on a thread that
  * attaches for the purpose. If that does not come to run in time, since the interpreter is stuck in
- * C code, the interpreter's own crash reporter is asked, which needs no lock, as it does for
- * faulthandler.dump_traceback_later(): nothing moves then, so what it reads is whole.
+ * C code, the frames are read without the lock, as faulthandler.dump_traceback_later() does it
+ * (interp.c): nothing moves then, so what is read is whole. That holds without an interpreter lock,
+ * too: who wants to see the frames of all threads has to stop them all, waits for the one that is
+ * stuck, and the others wait for him.
  *
  * The thread may come too late, at any later time, even when the answer has long been sent: so what
  * it shares with its creator has two references.
  */
 #include "stacks.h"
 
+#include "interp.h"
+
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define PATIENCE_NS 1000000000u
-
-/* Not part of the API, but there in every version so far; without it there are no stacks. */
-extern const char *_Py_DumpTracebackThreads(int fd, PyInterpreterState *interp,
-                                            PyThreadState *current) __attribute__((weak));
 
 typedef struct telling {
     atomic_int references;
@@ -90,19 +91,18 @@ static size_t copy(char *text, size_t size, const char *from)
     return length;
 }
 
-/* What the crash reporter writes, as it is. */
-static size_t ask_reporter(char *text, size_t size)
+/* Without Python code. */
+static size_t tell_without(char *text, size_t size)
 {
     static const char head[] = "B\n";
     ssize_t length = 0;
-    int fd = -1;
+    int fd = memfd_create("pygas-stacks", MFD_CLOEXEC);
 
-    if (_Py_DumpTracebackThreads != NULL)
-        fd = memfd_create("pygas-stacks", MFD_CLOEXEC);
     if (fd < 0 || size <= sizeof(head))
         return 0;
     memcpy(text, head, sizeof(head) - 1);
-    _Py_DumpTracebackThreads(fd, PyInterpreterState_Main(), NULL);
+    if (!pg_interp_write_stacks(fd))
+        dprintf(fd, "(Python %d.%d does not tell)\n", PY_MAJOR_VERSION, PY_MINOR_VERSION);
     if (lseek(fd, 0, SEEK_SET) == 0)
         length = read(fd, text + sizeof(head) - 1, size - sizeof(head) + 1);
     close(fd);
@@ -120,7 +120,7 @@ size_t pg_stacks(char *text, size_t size)
     sem_init(&telling->told, 0, 0);
     if (!start_teller(telling))
         telling_unref(telling);
-    length = await_teller(telling) ? copy(text, size, telling->text) : ask_reporter(text, size);
+    length = await_teller(telling) ? copy(text, size, telling->text) : tell_without(text, size);
     telling_unref(telling);
     return length;
 }
