@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import resource
+import sys
 import threading
 import time
 from collections import deque
@@ -83,6 +84,17 @@ class Interruptions:
         self.time += time.thread_time() - begin
 
 
+def share_a_processor() -> None:
+    """Without an interpreter lock, have all threads of this rank run on one processor.
+
+    On two of them requests run beside the program, and take nothing from it that could be told.
+    """
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        one = {min(os.sched_getaffinity(0))}
+        for task in pathlib.Path("/proc/self/task").iterdir():
+            os.sched_setaffinity(int(task.name), one)
+
+
 def flooded(thread: bool) -> None:
     """Print which part of the time of a flooded owner its program has.
 
@@ -90,6 +102,8 @@ def flooded(thread: bool) -> None:
     executor's, and some of the main thread's if they belong to it. The progress thread's, which is
     the price of the messages, does not count.
     """
+    if pygas.MYTHREAD == 0:
+        share_a_processor()
     interruptions = Interruptions()
     target = Target()
     proxy: Any = pygas.share(target, thread=thread)
