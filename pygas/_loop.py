@@ -21,8 +21,10 @@ import asyncio
 import contextvars
 import functools
 import heapq
+import inspect
 import itertools
 import threading
+import types
 import weakref
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable
@@ -226,3 +228,17 @@ def forget() -> None:
     for loop in loops:
         for task in asyncio.all_tasks(loop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
+            coroutine = task.get_coro()
+            if inspect.iscoroutine(coroutine):
+                _close_unstarted(coroutine)
+
+
+def _close_unstarted(coroutine: types.CoroutineType[Any, Any, Any]) -> None:
+    """Keep Python from complaining of a coroutine that has not come to run, and of those in it."""
+    frame = coroutine.cr_frame
+    if frame is None or inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED:
+        return
+    for value in frame.f_locals.values():
+        if inspect.iscoroutine(value):
+            _close_unstarted(value)
+    coroutine.close()

@@ -456,6 +456,31 @@ def test_callers_that_have_gone() -> None:
     pygas.barrier()
 
 
+def test_the_job_ends_before_a_coroutine_has_begun(tmp_path: Any) -> None:
+    """Its first step is queued, and is thrown away."""
+    program = tmp_path / "owes.py"
+    program.write_text(
+        """
+import pygas
+from pygas import _deferred
+
+async def sleep():
+    import asyncio
+    await asyncio.sleep(1000)
+
+class Awaitable:
+    def __await__(self):
+        yield from sleep().__await__()
+
+pygas.init()
+pygas.no_requests().__enter__()  # nothing runs any more
+kept = [_deferred.adopt(sleep()), _deferred.adopt(Awaitable())]
+"""
+    )
+    result = run_ranks(1, program)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
 def test_the_job_ends_with_replies_owed(tmp_path: Any) -> None:
     program = tmp_path / "owes.py"
     program.write_text(
