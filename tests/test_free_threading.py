@@ -27,6 +27,12 @@ THREADS = 4
 ROUNDS = 150
 
 
+def locked() -> bool:
+    """Tell if there is an interpreter lock, and it is on."""
+    enabled: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+    return enabled
+
+
 class Account:
     """Counts what is done to it."""
 
@@ -94,10 +100,9 @@ def on_threads(work: Callable[[int], None]) -> None:
 def test_the_lock_stays_off() -> None:
     """The extension does without it; only collect() does not."""
     pygas.init()
-    locked = getattr(sys, "_is_gil_enabled", lambda: True)()
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        assert locked == (os.environ.get("PYTHON_GIL") == "1")
-    if locked:
+        assert locked() == (os.environ.get("PYTHON_GIL") == "1")
+    if locked():
         assert pygas.collect() == 0
     else:
         with pytest.raises(RuntimeError, match="PYTHON_GIL=1"):
@@ -269,13 +274,18 @@ def test_locks_and_collectives() -> None:
 
 @pytest.mark.ranks(2, timeout=120)
 def test_objects_that_change_while_they_are_sent() -> None:
-    """What another thread changes meanwhile arrives in some state, whole."""
+    """What another thread changes meanwhile arrives in some state, whole.
+
+    Not so a bytearray on CPython 3.13: it has no lock of its own there, for nobody who uses it.
+    """
     accounts = [pygas.share(Account(), rank) for rank in range(pygas.THREADS)]
     account = accounts[1 - pygas.MYTHREAD]
     table: dict[Any, Any] = {i: [i] for i in range(50)}
     items: list[Any] = [[i] for i in range(50)]
+    numbers = [float(i) for i in range(50)]
     data = bytearray(1000)
     over = threading.Event()
+    resizes = locked() or sys.version_info >= (3, 14)
 
     def change() -> None:
         i = 50
@@ -285,6 +295,10 @@ def test_objects_that_change_while_they_are_sent() -> None:
             table.pop(i - 50, None)
             items.append([i])
             del items[0]
+            numbers.append(float(i - 1))
+            del numbers[0]
+            if not resizes:
+                continue
             try:
                 if len(data) == 1000:
                     data.extend(b"0123456789")
@@ -296,6 +310,9 @@ def test_objects_that_change_while_they_are_sent() -> None:
         for _ in range(ROUNDS):
             assert all(value == [key] for key, value in account.echo(table).items())
             assert all(isinstance(item, list) for item in account.echo(items))
+            sent = account.echo(numbers)
+            assert 50 <= len(sent) <= 51
+            assert sent == [sent[0] + k for k in range(len(sent))]
             assert len(account.echo(data)) in (1000, 1010)
 
     def work(number: int) -> None:

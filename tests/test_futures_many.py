@@ -115,11 +115,21 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.ranks(2, timeout=30)
+def is_calm(sizes: list[int]) -> bool:
+    """Tell, on all ranks, if the last 40,000 requests have not left 70 bytes each.
+
+    The memory comes to its size by steps, which are larger where each thread has a heap of its own
+    (in free-threaded interpreters).
+    """
+    calm = len(sizes) > 8 and sizes[-1] - sizes[-9] < 40_000 * 70
+    return bool(pygas.allreduce(int(calm)) == pygas.THREADS)
+
+
+@pytest.mark.ranks(2, timeout=90)
 def test_dropped_futures_leak_nothing() -> None:
     there = other()
-    sizes = []
-    for _ in range(16):
+    sizes: list[int] = []
+    for _ in range(40):
         for _ in range(10):  # bursts small enough that queues do not make the memory grow
             for _ in range(500):
                 there.submit(abs, 1)
@@ -128,7 +138,10 @@ def test_dropped_futures_leak_nothing() -> None:
         assert kept() is None
         pygas.barrier()
         sizes.append(resident())
-    assert sizes[-1] - sizes[3] < 4 << 20, sizes  # 70 bytes for each request
+        if is_calm(sizes):
+            break
+    else:
+        raise AssertionError(f"the memory grows and grows: {sizes}")
 
 
 # ---- asyncio ----
