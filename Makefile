@@ -4,7 +4,7 @@
 #   make test       install into .venv and run the Python tests
 #   make test-c     build the C runtime with its unit tests and run them, also under sanitizers
 #   make test-asan  the Python tests of the codec and the Proxy on an extension with ASan and UBSan
-#   make test-valgrind  the C runtime's unit tests under valgrind (minutes; not a part of check)
+#   make test-valgrind  the C runtime's unit tests under valgrind (ten minutes; not a part of check)
 #   make evaluation  the paper's evaluation on this machine, against mpi4py, RPyC and C with MPI
 #   make test-fuzz  the codec under libFuzzer, for a fixed number of executions (needs clang)
 #   make lint       formatting, linting, types, layers

@@ -4,6 +4,7 @@
 #include "testing/collect.h"
 #include "testing/inproc.h"
 #include "testing/onesided.h"
+#include "testing/patience.h"
 #include "testing/world.h"
 
 #include <string.h>
@@ -53,7 +54,7 @@ static void fail(world_t *world, int rank)
 
 static void await_failure(gas_job_t *job, int rank)
 {
-    uint64_t deadline = gas_clock_now() + 10000000000u;
+    uint64_t deadline = deadline_in(10);
 
     while (!gas_rank_has_failed(job, rank)) {
         CHECK(gas_clock_left(deadline) > 0);
@@ -66,7 +67,7 @@ static void await_event(gas_job_t *job, gas_event_t *event)
     gas_status_t status;
 
     do
-        status = gas_wait(job, event, gas_clock_now() + 10000000000u, 0);
+        status = gas_wait(job, event, deadline_in(10), 0);
     while (status == GAS_INTERRUPTED);
     CHECK(status == GAS_OK);
 }

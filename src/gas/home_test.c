@@ -1,5 +1,6 @@
 #include "gas.h"
 #include "testing/check.h"
+#include "testing/patience.h"
 #include "testing/world.h"
 
 #include <pthread.h>
@@ -102,7 +103,7 @@ static void test_each_its_own(void)
             sched_yield();
     }
     for (int round = 0; round < 300; round++) {
-        uint64_t deadline = gas_clock_now() + 20 * (uint64_t)SECOND;
+        uint64_t deadline = deadline_in(20);
 
         for (int i = 0; i < 4; i++)
             for (int n = 0; n < (round + i) % 5; n++, pushed++)

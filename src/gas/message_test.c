@@ -1,6 +1,7 @@
 #include "message.h"
 
 #include "testing/check.h"
+#include "testing/patience.h"
 #include "testing/world.h"
 
 #include <stdatomic.h>
@@ -76,7 +77,7 @@ static void all_sent(void *arg, gas_status_t status)
 static void wait_for(gas_job_t *job, gas_event_t *event)
 {
     gas_status_t status;
-    uint64_t deadline = gas_clock_now() + 5000000000u;
+    uint64_t deadline = deadline_in(5);
 
     do
         status = gas_wait(job, event, deadline, 0);

@@ -2,6 +2,7 @@
 
 #include "testing/check.h"
 #include "testing/notes.h"
+#include "testing/patience.h"
 #include "testing/world.h"
 
 #include <pthread.h>
@@ -42,14 +43,14 @@ static void test_deadlines(void)
         before = gas_clock_now();
         CHECK(wait_until(world.jobs[0], &event, before + limit, 0) == GAS_TIMEOUT);
         took = gas_clock_now() - before;
-        CHECK(took >= limit && took < limit + 50 * MS);
+        CHECK(took >= limit && took < limit + 50 * MS * patience());
     }
     CHECK(gas_wait(world.jobs[0], &event, 0, 0) == GAS_TIMEOUT);
     CHECK(gas_wait(world.jobs[0], &event, GAS_FOREVER, GAS_WAIT_BRIEFLY) == GAS_BUSY);
     before = gas_clock_now();
     CHECK(gas_wait(world.jobs[0], &event, GAS_FOREVER, 0) == GAS_INTERRUPTED);
     took = gas_clock_now() - before;
-    CHECK(took >= GAS_WAIT_SIGNALS && took < GAS_WAIT_SIGNALS + 50 * MS);
+    CHECK(took >= GAS_WAIT_SIGNALS && took < GAS_WAIT_SIGNALS + 50 * MS * patience());
     gas_event_set(&event);
     CHECK(gas_wait(world.jobs[0], &event, 0, 0) == GAS_OK);
     world_stop(&world);
@@ -80,7 +81,7 @@ static void test_signal(void)
     pthread_create(&other, NULL, signal_soon, &self);
     before = gas_clock_now();
     CHECK(gas_wait(world.jobs[0], &event, GAS_FOREVER, 0) == GAS_INTERRUPTED);
-    CHECK(gas_clock_now() - before < 60 * MS);
+    CHECK(gas_clock_now() - before < 60 * MS * patience());
     pthread_join(other, NULL);
     world_stop(&world);
 }
@@ -96,11 +97,11 @@ static void test_idle_costs_nothing(void)
     CHECK(wait_until(world.jobs[0], &event, gas_clock_now() + SECOND, GAS_WAIT_WORK) ==
           GAS_TIMEOUT);
     fprintf(stderr, "  1 s of waiting: %.1f ms of CPU\n", (cpu_seconds() - before) * 1e3);
-    CHECK(cpu_seconds() - before < 0.03);
+    CHECK(cpu_seconds() - before < 0.03 * patience());
     before = cpu_seconds();
     sleep(1);
     fprintf(stderr, "  1 s outside: %.1f ms of CPU\n", (cpu_seconds() - before) * 1e3);
-    CHECK(cpu_seconds() - before < 0.03);
+    CHECK(cpu_seconds() - before < 0.03 * patience());
     world_stop(&world);
 }
 
@@ -117,8 +118,7 @@ static void *wait_body(void *arg)
 {
     waiting_t *self = arg;
 
-    CHECK(wait_until(self->job, &self->event, gas_clock_now() + 20 * (uint64_t)SECOND,
-                     self->flags) == GAS_OK);
+    CHECK(wait_until(self->job, &self->event, deadline_in(20), self->flags) == GAS_OK);
     self->done_at = gas_clock_now();
     return NULL;
 }
@@ -145,7 +145,7 @@ static void test_handover(void)
 
             note_send(world.jobs[0], 1, (note_t){.event = &waiting[next].event});
             pthread_join(threads[next], NULL);
-            CHECK(waiting[next].done_at - sent < 50 * MS);
+            CHECK(waiting[next].done_at - sent < 50 * MS * patience());
         }
     }
     world_stop(&world);
@@ -219,9 +219,7 @@ static void test_kicks(void)
     atomic_store(&kicks, 0);
     note_send(world.jobs[0], 1, (note_t){.event = &event, .work = 1});
     for (unsigned wanted = 1; wanted < 6; wanted++) {
-        for (int i = 0; i < 2000 && atomic_load(&kicks) < wanted; i++)
-            usleep(1000);
-        CHECK(atomic_load(&kicks) >= wanted);
+        AWAIT(atomic_load(&kicks) >= wanted);
     }
     CHECK(!gas_event_is_set(&event));
     CHECK(gas_work_drain(world.jobs[1], SIZE_MAX, GAS_FOREVER) == 1);
@@ -279,8 +277,7 @@ static void test_backlog_is_sent(void)
         fprintf(stderr, "  0.1 s with a backlog: %.1f ms of CPU\n", (cpu_seconds() - before) * 1e3);
         CHECK(!gas_event_is_set(&events[0]));
         gas_loopback_hub_cut(world.hub, 1, 0);
-        for (int i = 0; i < 2000 && !gas_event_is_set(&events[1999]); i++)
-            usleep(1000);
+        AWAIT(gas_event_is_set(&events[1999]));
         for (int i = 0; i < 2000; i++)
             CHECK(gas_event_is_set(&events[i]));
     }
@@ -323,19 +320,19 @@ static void test_tending(void)
     for (int i = 0; i < 20; i++) {
         before = atomic_load(&tended);
         gas_progress_hurry(world.jobs[0]);
-        CHECK(tended_within(before, SECOND));
+        CHECK(tended_within(before, SECOND * (uint64_t)patience()));
         usleep(2000);
     }
     /* Also while a waiting thread has the watch. */
     gas_wait(world.jobs[0], &event, gas_clock_now() + 20 * MS, 0);
     before = atomic_load(&tended);
     gas_progress_hurry(world.jobs[0]);
-    CHECK(tended_within(before, SECOND));
+    CHECK(tended_within(before, SECOND * (uint64_t)patience()));
     /* And again and again if that is asked for. */
     atomic_store(&tend_after, 2 * MS);
     gas_progress_hurry(world.jobs[0]);
     for (int i = 0; i < 5; i++)
-        CHECK(tended_within(atomic_load(&tended), SECOND));
+        CHECK(tended_within(atomic_load(&tended), SECOND * (uint64_t)patience()));
     world_stop(&world);
 }
 

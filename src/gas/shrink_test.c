@@ -2,6 +2,7 @@
 
 #include "testing/check.h"
 #include "testing/collect.h"
+#include "testing/patience.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,7 @@ static void enter(gas_team_t *team, part_t *part)
 /* Waits for the answer. */
 static void finish(gas_team_t *team, part_t *part)
 {
-    uint64_t deadline = gas_clock_now() + UINT64_C(20000000000);
+    uint64_t deadline = deadline_in(20);
     gas_status_t status;
 
     do {
@@ -329,7 +330,7 @@ static void test_what_others_know(void)
 static void test_one_does_not_come(void)
 {
     for (int absent = 0; absent < 3; absent++) {
-        uint64_t deadline = gas_clock_now() + UINT64_C(10000000000);
+        uint64_t deadline = deadline_in(10);
         part_t parts[3];
         world_t world;
 

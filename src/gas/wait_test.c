@@ -3,6 +3,7 @@
 
 #include "testing/check.h"
 #include "testing/notes.h"
+#include "testing/patience.h"
 #include "testing/world.h"
 
 #include <pthread.h>
@@ -37,7 +38,7 @@ static void *ping(void *arg)
         CHECK(event != NULL);
         gas_event_init(event);
         note_send(job, rand_r(&seed) % self->world->size, note);
-        CHECK(wait_until(job, event, before + 30 * (uint64_t)SECOND, GAS_WAIT_WORK) == GAS_OK);
+        CHECK(wait_until(job, event, deadline_in(30), GAS_WAIT_WORK) == GAS_OK);
         free(event);
         took = gas_clock_now() - before;
         if (took > self->slowest)
@@ -124,7 +125,7 @@ static void ask(gas_job_t *job)
     gas_event_t event = GAS_EVENT_INIT;
 
     atomic_store(&asked, &event);
-    CHECK(wait_until(job, &event, gas_clock_now() + 30 * (uint64_t)SECOND, 0) == GAS_OK);
+    CHECK(wait_until(job, &event, deadline_in(30), 0) == GAS_OK);
 }
 
 static unsigned handovers(gas_job_t *job)
@@ -137,7 +138,7 @@ static void test_handovers(void)
 {
     gas_job_params_t params = {.kick = NULL};
     gas_event_t set = {GAS_EVENT_SET};
-    uint64_t end = gas_clock_now() + 20 * (uint64_t)SECOND;
+    uint64_t end = deadline_in(20);
     cpu_set_t before, one;
     pthread_t peer;
     world_t world;

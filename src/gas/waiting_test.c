@@ -2,6 +2,7 @@
 
 #include "testing/check.h"
 #include "testing/notes.h"
+#include "testing/patience.h"
 #include "testing/world.h"
 
 #include <stdio.h>
@@ -22,9 +23,7 @@ static bool lists(const char *what)
 
 static void await(bool (*condition)(void))
 {
-    for (int i = 0; i < 5000 && !condition(); i++)
-        usleep(1000);
-    CHECK(condition());
+    AWAIT(condition());
 }
 
 static bool waits_for_outer(void)

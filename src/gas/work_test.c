@@ -1,5 +1,6 @@
 #include "gas.h"
 #include "testing/check.h"
+#include "testing/patience.h"
 #include "testing/world.h"
 
 #include <pthread.h>
@@ -97,8 +98,7 @@ static void test_kicks(void)
     ran = 0;
     push_numbers(&task, 1);
     CHECK(atomic_load(&kicks) >= 1);
-    for (int i = 0; i < 5000 && atomic_load(&late_kicks) < 4; i++)
-        usleep(1000);
+    AWAIT(atomic_load(&late_kicks) >= 4);
     late = atomic_load(&late_kicks);
     CHECK(late >= 4 && late < 200);
     CHECK(gas_work_drain(job, SIZE_MAX, GAS_FOREVER) == 1);

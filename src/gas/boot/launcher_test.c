@@ -1,6 +1,7 @@
 #include "boot.h"
 
 #include "../testing/check.h"
+#include "../testing/patience.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -262,8 +263,7 @@ static const gas_boot_events_t events = {
 
 static void await_count(atomic_int *count, int wanted)
 {
-    for (int i = 0; i < 5000 && atomic_load(count) < wanted; i++)
-        usleep(1000);
+    AWAIT(atomic_load(count) >= wanted);
     CHECK(atomic_load(count) == wanted);
 }
 

@@ -2,6 +2,7 @@
 
 #include "../progress.h"
 #include "check.h"
+#include "patience.h"
 
 static void set_event(void *arg)
 {
@@ -39,7 +40,7 @@ void collect_begin(gas_team_t *team, const gas_coll_args_t *args, collected_t *p
 
 void collect_finish(world_t *world, collected_t *parts, int count)
 {
-    uint64_t deadline = gas_clock_now() + UINT64_C(20000000000);
+    uint64_t deadline = deadline_in(20);
 
     for (int i = 0; i < count; i++) {
         while (parts[i].begun == GAS_OK && !atomic_load(&parts[i].over)) {
@@ -52,7 +53,7 @@ void collect_finish(world_t *world, collected_t *parts, int count)
 
 void collect_finish_on(world_t *world, int rank, collected_t *part)
 {
-    uint64_t deadline = gas_clock_now() + UINT64_C(20000000000);
+    uint64_t deadline = deadline_in(20);
 
     while (part->begun == GAS_OK && !atomic_load(&part->over)) {
         gas_progress_poll(world->jobs[rank]);

@@ -1,6 +1,7 @@
 #include "onesided.h"
 
 #include "check.h"
+#include "patience.h"
 
 #include <string.h>
 
@@ -20,7 +21,7 @@ void outcome_set(void *arg, gas_status_t status)
 
 gas_status_t outcome_await(gas_job_t *job, outcome_t *outcome)
 {
-    uint64_t deadline = gas_clock_now() + 20000000000u;
+    uint64_t deadline = deadline_in(20);
     gas_status_t status;
 
     do

@@ -286,6 +286,7 @@ static gas_iov_t *fix(const gas_am_t *am, bulk_send_t *send)
         return NULL;
     memcpy(bulk, am->bulk, am->bulk_count * sizeof(*bulk));
     send->copy = NULL;
+    send->copy_length = 0;
     if (!am->changeable)
         return bulk;
     send->copy = ucx_bulk_duplicate(bulk, am->bulk_count, &send->copy_length);
