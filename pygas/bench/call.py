@@ -20,6 +20,7 @@ from pygas.bench import timing
 _RAW = "raw active message"
 _ASYNC = "async method call, 1,000 in flight, each"
 _METHOD = "method call, 1 argument"
+_TEN = 10
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +33,23 @@ class Target:
     """What is called."""
 
     def __init__(self) -> None:
-        self.attribute = 1
+        import pygas
 
-    def method(self, *arguments: int) -> int:
+        self.attribute = 1
+        self.proxy = pygas.Proxy([1, 2, 3])
+        self.bytes = b""
+
+    def method(self, *arguments: object) -> int:
         return len(arguments)
+
+    def give_proxy(self) -> object:
+        return self.proxy
+
+    def give_bytes(self) -> bytes:
+        return self.bytes
+
+    def set_bytes(self, data: bytes) -> None:
+        self.bytes = data
 
 
 def measure(count: int) -> timing.Samples:
@@ -61,12 +75,50 @@ def measure(count: int) -> timing.Samples:
         samples[_RAW] = _core.ping(0, count, 0.0)
         for label, operation in operations.items():
             samples[label] = timing.sample(operation, count)
+        samples |= timing.in_turns(passing_proxies(target), count)
         samples[_ASYNC] = timing.sample(lambda: burst(target), 10)
         samples[_ASYNC] = [seconds / 1000 for seconds in samples[_ASYNC]]
         samples[_RAW + ", one per ms"] = _core.ping(0, few, 0.001)
         samples[_METHOD + ", one per ms"] = timing.sample(operations[_METHOD], few, 0.001)
     pygas.barrier()
     return samples
+
+
+def _traffic(operation: Callable[[], object]) -> tuple[int, int]:
+    """Return the bytes of the request and of the reply of an operation that makes one."""
+    import pygas
+
+    operation()  # the first time names may travel that are known afterwards
+    before = pygas.stats().kinds
+    operation()
+    after = pygas.stats().kinds
+    return (
+        after["request"].bytes_sent - before["request"].bytes_sent,
+        after["reply"].bytes_received - before["reply"].bytes_received,
+    )
+
+
+def passing_proxies(target: Target) -> dict[str, Callable[[], object]]:
+    """Return calls that pass Proxies, which are dropped, and each before it one as long without."""
+    import pygas
+
+    own = pygas.Proxy([1, 2, 3])
+    ten = tuple(pygas.Proxy([i]) for i in range(_TEN))
+    empty = _traffic(lambda: target.method(b""))[0]
+    one_more = _traffic(lambda: target.method(own))[0] - empty
+    ten_more = _traffic(lambda: target.method(ten))[0] - empty
+    given = _traffic(target.give_proxy)[1] - _traffic(target.give_bytes)[1]
+    target.set_bytes(bytes(given))
+    one_long, ten_long = bytes(one_more), bytes(ten_more)
+    return {
+        f"passing {one_more} bytes": lambda: target.method(one_long),
+        "passing a Proxy": lambda: target.method(own),
+        "passing a Proxy to a new object": lambda: target.method(pygas.Proxy([])),
+        f"passing {ten_more} bytes": lambda: target.method(ten_long),
+        f"passing a tuple of {_TEN} Proxies": lambda: target.method(ten),
+        f"returning {given} bytes": lambda: target.give_bytes(),
+        "returning a Proxy": lambda: target.give_proxy(),
+    }
 
 
 def burst(target: Target) -> None:

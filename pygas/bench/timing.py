@@ -41,6 +41,32 @@ def sample(operation: Callable[[], object], count: int, gap: float = 0.0) -> lis
     return samples
 
 
+def in_turns(operations: dict[str, Callable[[], object]], count: int, batch: int = 50) -> Samples:
+    """Time batches of some operations, in turns: what disturbs one of them disturbs all.
+
+    A sample is the mean of a batch, so that work which an operation leaves to others counts, too.
+
+    Parameters
+    ----------
+    operations
+        What is measured, by label.
+    count
+        How many repetitions of each, in all.
+    batch
+        How many of one operation come in a row.
+    """
+    samples: Samples = {label: [] for label in operations}
+    clock = time.perf_counter
+    for turn in range(1 + max(1, count // batch)):
+        for label, operation in operations.items():
+            start = clock()
+            for _ in range(batch):
+                operation()
+            if turn > 0:  # the first is not measured
+                samples[label].append((clock() - start) / batch)
+    return samples
+
+
 def emit(samples: Samples) -> None:
     """Print the medians of a program's samples for the command that started it."""
     medians = {label: statistics.median(times) for label, times in samples.items()}

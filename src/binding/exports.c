@@ -21,7 +21,7 @@
 #include <pthread.h>
 
 #define RECLAIM_MOST 32   /* objects let go of in one item of work, so that others get a turn */
-#define GATHER_NS 100000u /* for which they gather */
+#define GATHER_NS 500000u /* for which they gather */
 
 typedef struct entry {
     PyObject *object; /* NULL: free */

@@ -25,9 +25,9 @@ typedef struct pg_import_table {
     pg_import_t *listed;
     pg_import_waiter_t *waiters;
     int64_t *ledger;     /* see recount.h */
-    atomic_bool pending; /* `listed` is not empty */
+    atomic_bool pending; /* `listed` is not empty; changes under the lock */
     unsigned flushes;    /* under way: they have weight that is in no message yet */
-    bool news;           /* something has been listed under this hold of the lock */
+    bool news;           /* `pending` has been set under this hold of the lock */
 } pg_import_table_t;
 
 extern pg_import_table_t pg_import_table;
@@ -61,8 +61,10 @@ static inline void pg_import_table_list(pg_import_t *import)
     import->is_listed = true;
     import->next_listed = pg_import_table.listed;
     pg_import_table.listed = import;
-    pg_import_table.news = true;
-    atomic_store(&pg_import_table.pending, true);
+    if (!atomic_load_explicit(&pg_import_table.pending, memory_order_relaxed)) {
+        atomic_store(&pg_import_table.pending, true);
+        pg_import_table.news = true;
+    }
 }
 
 /* What is more than a rank keeps is to be sent home. */

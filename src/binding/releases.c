@@ -11,8 +11,8 @@
 #include "import_table.h"
 #include "recount.h"
 
-#define BATCH_NS 200000u /* for which releases gather */
-#define BATCH_MOST 256   /* of them in one message */
+#define BATCH_NS 1000000u /* for which releases gather */
+#define BATCH_MOST 256    /* of them in one message */
 
 gas_status_t pg_portions_send(gas_job_t *job, int destination, uint16_t handler, uint32_t round,
                               const pg_portion_t *portions, size_t count)
