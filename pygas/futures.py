@@ -216,17 +216,13 @@ def _continue(target: Future[Any], function: Callable[[T], Any], source: Future[
         del target  # the exception that it holds has a traceback, which holds this frame
 
 
-def _where_dropped(exception: BaseException, rank: int) -> str | None:
-    """Describe whose exception nobody has asked for; the extension reports it.
-
-    None: it is nothing to report. Whoever is interested in the failure of a rank hears of it from
-    whatever else needs that rank, and the launcher has told it.
-    """
-    if isinstance(exception, RankFailedError):
-        return None
+def _where_dropped(exception: BaseException, rank: int) -> str:
+    """Describe whose exception nobody has asked for; the extension reports it."""
     where = f"request to rank {rank}, whose pygas.Future" if rank >= 0 else "pygas.Future that"
     # The interpreter's own hook leaves out notes, and one has the remote traceback.
     notes = [str(note) for note in getattr(exception, "__notes__", ())]
+    if isinstance(exception, RankFailedError):
+        notes.append("(of this failure, others that are dropped say nothing)")
     return "\n".join([f"in a {where} was dropped unasked", *notes])
 
 

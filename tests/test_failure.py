@@ -263,32 +263,35 @@ def test_calls_of_a_dead_rank(tmp_path: pathlib.Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_dropped_futures_are_silent(tmp_path: pathlib.Path) -> None:
-    """Whatever was done with a Future of a rank that failed, if nobody asks for its result."""
-    text = """
+DROPPED = """
+    import gc
+
     def deep():
         return pygas.at(1).call(stay)
-    def drop(future):
+    def note_call(future):
         called.append(future.done())
     def fall_when_asked():
         await_fall(0)  # rank 0 has left its mark
         fall("SIGKILL")
+    def see(report):
+        reports.append(f"{report.object}\\n{report.err_msg}\\n{report.exc_value}")
     if me == 1:
         threading.Thread(target=fall_when_asked).start()
     pygas.barrier()
     if me == 1:
         stay()
     if me == 0:
-        called = []
+        called, reports = [], []
+        sys.unraisablehook = see
         there = pygas.at(1)
         plain = there.submit(stay)
         mapped = there.submit(stay).then(lambda x: x)
         joined = pygas.gather(there.submit(stay), there.submit(stay))
         heard = there.submit(stay)
-        heard.add_done_callback(drop)
+        heard.add_done_callback(note_call)
         late = [there.submit(stay) for _ in range(3)]
         through = pygas.at(2).submit(deep)
-        there.submit(stay)
+        HERE
         open(mark(0), "w").close()
         pygas.wait([plain, mapped, joined, heard, through, *late])
         while not called:
@@ -297,18 +300,45 @@ def test_dropped_futures_are_silent(tmp_path: pathlib.Path) -> None:
         assert not any(future.cancel() for future in late[:2])
         assert not late[2].cancelled()
         assert [future.done() for future in late] == [True] * 3
-        expect(1, plain.result)  # one that is asked for does say it
+        THEN
         del plain, mapped, joined, heard, through, late
-        import gc
         gc.collect()
+        END
         assert pygas.at(2).call(abs, -3) == 3
+        assert len(reports) == COUNT, reports
     else:
         pygas.at(0).call(abs, 1)
         time.sleep(1)
     print("well")
-    """
-    result = check_survivors(tmp_path, 3, text)
-    assert "dropped" not in result.stderr
+"""
+
+
+def dropped(**parts: str) -> str:
+    """Return the program with something in the place of each name."""
+    text = DROPPED
+    for name, part in parts.items():
+        text = text.replace(name, part)
+    return text
+
+
+def test_dropped_futures_are_reported_once(tmp_path: pathlib.Path) -> None:
+    """Work that a failed rank has not done is not lost without a word, nor with thousands."""
+    end = """deadline = time.monotonic() + 10
+        while not reports and time.monotonic() < deadline:
+            pygas.progress()
+        assert "dropped unasked" in reports[0] and "rank 1 has failed" in reports[0], reports
+        pygas.progress()"""
+    begin = "for _ in range(100): there.submit(stay)"
+    text = dropped(HERE=begin, THEN="pass", END=end, COUNT="1")
+    check_survivors(tmp_path, 3, text)
+
+
+@pytest.mark.parametrize("how", ["expect(1, plain.result)", "pygas.failed_ranks()"])
+def test_dropped_futures_are_silent(tmp_path: pathlib.Path, how: str) -> None:
+    """Whatever was done with them, if the program knows of the failure."""
+    result = check_survivors(
+        tmp_path, 3, dropped(HERE="pass", THEN=how, END="pygas.progress()", COUNT="0")
+    )
     assert "Error" not in result.stderr
 
 

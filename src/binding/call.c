@@ -20,6 +20,7 @@
 #include "giveback.h"
 #include "prefetch.h"
 #include "request.h"
+#include "told.h"
 #include "wait.h"
 
 #include <pthread.h>
@@ -167,12 +168,23 @@ static bool is_news(const pg_call_t *call)
     return call->head.outcome == PG_OUTCOME_ERROR || call->head.outcome == PG_OUTCOME_RETURNABLE;
 }
 
+/* Nobody has asked what became of it. */
+static void report_orphan(pg_call_t *call)
+{
+    if (atomic_load(&pg.phase) != PG_RUNNING || pg_told_is_known(call->owner))
+        return;
+    pg_rank_failed_quietly(call->owner);
+    pg_future_report(PyErr_GetRaisedException(), call->owner);
+}
+
 static void abandoned_run(gas_work_t *work)
 {
     pg_call_t *call = CALL_OF_WORK(work);
     PyObject *pending = PyErr_GetRaisedException(); /* as above */
     bool over = pg_call_is_over(call);
 
+    if (call->orphaned)
+        report_orphan(call);
     /* At the end of the job buffers can no longer be fetched; descriptions hardly ever need it. */
     if (call->reply != NULL && is_news(call) &&
         (call->reply->bulk_count == 0 || atomic_load(&pg.phase) == PG_RUNNING)) {
@@ -197,6 +209,14 @@ void pg_call_keep(pg_call_t *call)
         call->head.outcome = PG_OUTCOME_VALUE;
 }
 
+/* True if there is something to do when the reply is there and nobody wants it. */
+static bool matters(const pg_call_t *call)
+{
+    if (call->orphaned)
+        return !pg_told_is_known(call->owner);
+    return call->reply != NULL && (is_news(call) || call->reply->bulk_count > 0);
+}
+
 void pg_call_abandon(pg_call_t *call)
 {
     if (atomic_load(&pg.phase) == PG_FORKED)
@@ -205,8 +225,7 @@ void pg_call_abandon(pg_call_t *call)
         pg_prefetch_claim(call->prefetch);
     call->work.run = abandoned_run;
     /* Freeing buffers takes the conduit lock, which may be held for long: also not here. */
-    if (!pg_completion_leave(&call->arrived, &call->work) && call->reply != NULL &&
-        (is_news(call) || call->reply->bulk_count > 0)) {
+    if (!pg_completion_leave(&call->arrived, &call->work) && matters(call)) {
         atomic_fetch_add(&pg.users, 1);
         if (atomic_load(&pg.phase) == PG_RUNNING) {
             gas_work_push(pg.job, &call->work);
@@ -416,7 +435,7 @@ PyObject *pg_call_result(pg_call_t *call, pg_outcome_t *outcome)
 
     /* That rank has failed; or at the end of the job (see pg_calls_end()), or in a forked child. */
     if (call->orphaned && atomic_load(&pg.phase) == PG_RUNNING)
-        return pg_raise_rank_failed(call->owner);
+        return pg_rank_failed_quietly(call->owner);
     if (msg == NULL || (msg->bulk_count > 0 && atomic_load(&pg.phase) != PG_RUNNING)) {
         pg_require_job();
         return NULL;
@@ -509,6 +528,8 @@ PyObject *pg_call_blocking(int owner, pg_op_t op, uint64_t object, PyObject *arg
     }
     if (replied) {
         result = pg_call_result(call, outcome);
+        if (result == NULL)
+            pg_told_raised();
         pg_call_unref(call);
     } else if (call != NULL) {
         forsake(call);

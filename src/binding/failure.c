@@ -10,6 +10,7 @@
 #include "compat.h"
 #include "imports.h"
 #include "recount.h"
+#include "told.h"
 
 #define VERDICT_NS 1000000000u /* how long the launcher may take to notice a death */
 
@@ -85,7 +86,7 @@ static PyObject *raise(const char *text, PyObject *ranks, const char *reason)
     return NULL;
 }
 
-PyObject *pg_raise_rank_failed(int rank)
+PyObject *pg_rank_failed_quietly(int rank)
 {
     const char *reason = "";
     gas_failed_t failed;
@@ -97,6 +98,12 @@ PyObject *pg_raise_rank_failed(int rank)
             break;
         }
     return raise(gas_error_text(), Py_BuildValue("(i)", rank), reason);
+}
+
+PyObject *pg_raise_rank_failed(int rank)
+{
+    pg_told_of(rank);
+    return pg_rank_failed_quietly(rank);
 }
 
 PyObject *pg_raise_ranks_failed(void)
@@ -135,7 +142,9 @@ PyObject *pg_raise_members_failed(const gas_team_t *team)
         Py_XDECREF(rank);
     }
     gas_failure_error(pg.job, first.rank);
-    return raise(gas_error_text(), ranks, first.reason);
+    raise(gas_error_text(), ranks, first.reason);
+    pg_told_raised();
+    return NULL;
 }
 
 PyObject *pg_raise_transfer(int rank, gas_status_t status)
@@ -173,6 +182,7 @@ PyObject *pg_failed_ranks(PyObject *module, PyObject *unused)
         if (item == NULL || PyList_Append(list, item) < 0)
             Py_CLEAR(list);
         Py_XDECREF(item);
+        pg_told_of(failed.rank);
     }
     pg_leave();
     return list;

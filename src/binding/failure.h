@@ -14,6 +14,9 @@ void pg_rank_failed(gas_job_t *job, int rank, void *arg);
 /* Raises RankFailedError for `rank`. Returns NULL. */
 PyObject *pg_raise_rank_failed(int rank);
 
+/* The same when it is not known yet whether anybody will look at it (told.h). */
+PyObject *pg_rank_failed_quietly(int rank);
+
 /* Raises RankFailedError for an operation of all ranks. Returns NULL. */
 PyObject *pg_raise_ranks_failed(void);
 

@@ -39,6 +39,7 @@
 #include "cancel.h"
 #include "compat.h"
 #include "giveback.h"
+#include "told.h"
 #include "wait.h"
 
 #include <sched.h>
@@ -150,7 +151,9 @@ static int decode(pg_future_t *future)
         bool cancelled = pg_call_is_cancelled(future->call);
         PyObject *value, *exception = NULL;
 
-        if (pg_call_is_over(future->call)) /* the job, or its rank: nothing to complain of */
+        bool ended = !future->call->orphaned || atomic_load(&pg.phase) != PG_RUNNING;
+
+        if (pg_call_is_over(future->call) && ended) /* the job: nothing to complain of */
             atomic_store(&future->retrieved, true);
         value = pg_call_result(future->call, NULL);
         if (value == NULL)
@@ -386,6 +389,7 @@ PyObject *pg_future_outcome(pg_future_t *future)
     }
     atomic_store(&future->retrieved, true);
     PyErr_SetRaisedException(Py_NewRef(future->exception));
+    pg_told_raised();
     return NULL;
 }
 
@@ -414,17 +418,16 @@ PyObject *pg_future_half(void)
 
 void pg_future_report(PyObject *exception, int owner)
 {
-    PyObject *half = pg_future_half();
-    PyObject *text = NULL;
+    PyObject *half, *text = NULL;
     const char *where = NULL;
 
-    if (half != NULL)
-        text = PyObject_CallMethod(half, "_where_dropped", "Oi", exception, owner);
-    if (text == Py_None) {
-        Py_DECREF(text);
+    if (!pg_told_by(exception)) {
         Py_DECREF(exception);
         return;
     }
+    half = pg_future_half();
+    if (half != NULL)
+        text = PyObject_CallMethod(half, "_where_dropped", "Oi", exception, owner);
     if (text != NULL)
         where = PyUnicode_AsUTF8(text);
     PyErr_Clear();

@@ -83,7 +83,8 @@ PyObject *pg_future_half(void);
  */
 void pg_future_raise(const char *name, PyObject *text);
 
-/* Hands an exception that nobody has asked for to sys.unraisablehook. Takes over the reference.
+/* Hands an exception that nobody has asked for to sys.unraisablehook, unless it is the failure of a
+ * rank that the program knows of (told.h). Takes over the reference.
  * `owner`: of the Future; -1 if it was made by hand. */
 void pg_future_report(PyObject *exception, int owner);
 

@@ -387,7 +387,8 @@ PyDoc_STRVAR(future_doc,
              "concurrent.futures.Future, or awaited in an asyncio event loop of any thread (a\n"
              "cancelled one raises concurrent.futures.CancelledError there, too). One that\n"
              "failed and is dropped without having been asked is reported once through\n"
-             "``sys.unraisablehook``.");
+             "``sys.unraisablehook``; of all those that fail since a rank has failed the first\n"
+             "one is, unless this rank knows of it.");
 
 static PyType_Slot Future_slots[] = {
     {Py_tp_doc, (void *)future_doc},

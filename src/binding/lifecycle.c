@@ -30,6 +30,7 @@
 #include "releases.h"
 #include "request.h"
 #include "stacks.h"
+#include "told.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -121,7 +122,8 @@ static gas_status_t open_job(const char *spec)
     pg.rank = params.boot->rank;
     pg.size = params.boot->size;
     status = pg_names_init();
-    if (status == GAS_OK && !(pg_imports_init() && pg_exports_init() && pg_recount_init()))
+    if (status == GAS_OK &&
+        !(pg_imports_init() && pg_exports_init() && pg_recount_init() && pg_told_init()))
         status = gas_error(GAS_ERR_NO_MEMORY, "no memory for %d ranks", pg.size);
     if (status == GAS_OK)
         return gas_job_start(&params, &pg.job);
