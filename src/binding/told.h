@@ -1,8 +1,8 @@
 /*
  * Of which failures of ranks the program of this rank has been told: by an exception that was
- * raised, by the report of a dropped Future, or since it asked. Who drops Futures unasked hears of a
- * failure once, and not of one that is known. (What exception() returns does not count: that is how
- * an outcome goes from one Future to another.)
+ * raised, by the report of a dropped Future, or since it asked. Who drops Futures unasked hears of
+ * a failure once, and not of one that is known. (What exception() returns does not count: that is
+ * how an outcome goes from one Future to another.)
  *
  * Any thread. Nothing blocks.
  */
