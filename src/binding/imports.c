@@ -21,8 +21,10 @@ void pg_imports_unlock(void)
 
 static void add_reference(pg_import_t *import)
 {
-    if (import->count++ == 0)
-        pg_import_table.count++;
+    if (import->count++ > 0)
+        return;
+    pg_import_table.count++;
+    import->is_reused = import->is_listed;
 }
 
 static pg_import_t *find_or_insert(int owner, uint64_t id)

@@ -25,6 +25,7 @@ struct pg_import {
     pg_import_t *next; /* in its bucket */
     pg_import_t *next_listed;
     bool is_listed; /* there may be something to send home */
+    bool is_reused; /* it has been, since it was listed */
     bool is_asked;  /* the owner has been asked for weight */
     bool is_gone;   /* the owner has no such object any more */
 };

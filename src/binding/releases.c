@@ -1,9 +1,12 @@
 /*
  * Design notes. An import whose count is 0 stays in the table and in the list `listed`, without a
  * message and without memory of its own for one. The progress thread is called again and again by
- * the runtime (pg_imports_tend()); it is woken for the first release only if it sleeps for longer
- * than a moment, and then waits for BATCH_NS, so that releases gather. It takes the imports out
- * that still have nobody, and sends their weight home, up to BATCH_MOST to an owner in one message.
+ * the runtime (pg_imports_tend()); it is woken for the first release only, if it sleeps for longer
+ * than a moment, and then waits for BATCH_NS, so that releases gather: waking it costs as much as
+ * some ten calls. It takes the imports out that still have nobody, and sends their weight home, up
+ * to BATCH_MOST to an owner in one message. An import that has been used again since it was listed
+ * is likely to be once more, so it stays until the next time: an object that is passed in every
+ * call is not released and shared anew each time.
  */
 #include "releases.h"
 
@@ -45,17 +48,21 @@ pg_portion_t pg_portion_in(const gas_msg_t *msg, size_t index)
 }
 
 /* What the listed import has to send home, which is taken out of it; *dead if it is itself taken
- * out and to be freed. */
-static uint64_t harvest(pg_import_t *import, bool *dead)
+ * out and to be freed. `all`: also if it has been used again. */
+static uint64_t harvest(pg_import_t *import, bool all, bool *dead)
 {
     uint64_t weight = import->surplus;
+    bool is_reused = import->is_reused;
 
     import->surplus = 0;
     import->is_listed = false;
-    *dead = import->count == 0;
+    import->is_reused = false;
+    *dead = import->count == 0 && (all || !is_reused);
     if (*dead) {
         weight += import->weight;
         pg_import_table_take_out(import);
+    } else if (import->count == 0) {
+        pg_import_table_list(import); /* it goes the next time if nobody comes until then */
     }
     return weight;
 }
@@ -92,7 +99,8 @@ static pg_import_t *sorted(pg_import_t *first)
 }
 
 /* Takes the releases to the owner of the first one off the list, up to BATCH_MOST. */
-static size_t take_batch(pg_import_t **listed, pg_portion_t *portions, int *owner, uint32_t *round)
+static size_t take_batch(pg_import_t **listed, bool all, pg_portion_t *portions, int *owner,
+                         uint32_t *round)
 {
     size_t count = 0;
 
@@ -104,7 +112,7 @@ static size_t take_batch(pg_import_t **listed, pg_portion_t *portions, int *owne
 
         *listed = import->next_listed;
         portions[count].id = import->id;
-        portions[count].weight = harvest(import, &dead);
+        portions[count].weight = harvest(import, all, &dead);
         if (portions[count].weight > 0) {
             *round = pg_recount_sent(pg_import_table.ledger, *owner);
             count++;
@@ -131,7 +139,7 @@ static void relist(pg_import_t *listed)
     pthread_mutex_unlock(&pg_import_table.lock);
 }
 
-void pg_imports_flush(void)
+static void flush(bool all)
 {
     pg_portion_t portions[BATCH_MOST];
     pg_import_t *listed;
@@ -147,7 +155,7 @@ void pg_imports_flush(void)
     while (listed != NULL) {
         uint32_t round = 0;
         int owner;
-        size_t count = take_batch(&listed, portions, &owner, &round);
+        size_t count = take_batch(&listed, all, portions, &owner, &round);
 
         /* With a rank that is no longer there nothing has to be settled. */
         if (count > 0 && pg_portions_send(pg.job, owner, PG_HANDLER_RELEASE, round, portions,
@@ -157,6 +165,13 @@ void pg_imports_flush(void)
         }
     }
     relist(listed);
+}
+
+void pg_imports_flush(void)
+{
+    flush(true);
+    if (atomic_load(&pg_import_table.pending))
+        pg_hurry(); /* this may not be the progress thread, which knows of what was listed before */
 }
 
 bool pg_imports_are_flushed(void)
@@ -182,7 +197,7 @@ uint64_t pg_imports_tend(void)
     if (now - since < BATCH_NS)
         return BATCH_NS - (now - since);
     since = 0;
-    pg_imports_flush();
+    flush(false);
     return atomic_load(&pg_import_table.pending) ? BATCH_NS : GAS_FOREVER;
 }
 
