@@ -39,7 +39,6 @@ def test_who_is_not_there_is_named() -> None:
     assert "8 B" in result.stdout
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="needs matplotlib")
 def test_in_a_clone(tmp_path: pathlib.Path) -> None:
     """The package that is there is the source, without the extension."""
     (tmp_path / "pygas").mkdir()
@@ -51,6 +50,7 @@ def test_in_a_clone(tmp_path: pathlib.Path) -> None:
     assert "PyGAS, NumPy array" in result.stdout
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("matplotlib"), reason="needs matplotlib")
 def test_the_figure(tmp_path: pathlib.Path) -> None:
     figure = tmp_path / "figure.png"
     result = run_command([*BENCH, "--power-max", "3", "--plot", figure], timeout=60, env=ALONE)
