@@ -25,6 +25,16 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:] = [entry for entry in sys.path if pathlib.Path(entry or ".").resolve() != HERE.parent]
 DEFAULT_TIMEOUT = 60.0
 
+# A job started with these ignored leaves them ignored, and so the tests may be: in the background
+# of a plain shell (SIGINT and SIGQUIT) or by nohup (SIGHUP).
+for _number, _handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
+
 
 def run_command(
     command: Sequence[str | os.PathLike[str]],

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pathlib
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 from conftest import run_ranks
+from test_launcher_support import Jobs
 
 
 def run_program(
@@ -155,17 +155,14 @@ while True:
     except KeyboardInterrupt:
         print("once more", flush=True)
 """)
-    command = [sys.executable, "-m", "pygas", "run", "-n", "3", str(program)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
-    ) as job:
-        assert job.stdout is not None
-        assert [job.stdout.readline() for _ in range(3)] == ["going\n"] * 3
-        job.send_signal(signal.SIGINT)
-        assert job.stdout.readline() == "once more\n"
+    with Jobs(tmp_path) as jobs:
+        job = jobs.start("-n", "3", str(program))
+        job.read_until(b"going\n", 3)
+        job.signal(signal.SIGINT)
+        job.read_until(b"once more\n")
         begin = time.monotonic()
-        job.send_signal(signal.SIGINT)
-        _, err = job.communicate(timeout=20)
-    assert job.returncode == 128 + signal.SIGINT
+        job.signal(signal.SIGINT)
+        result = job.finish()
+    assert result.returncode == 128 + signal.SIGINT
     assert time.monotonic() - begin < 3
-    assert err.endswith("pygas: the job was ended by SIGINT\n")
+    assert result.stderr.endswith(b"pygas: the job was ended by SIGINT\n")

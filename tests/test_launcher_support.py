@@ -64,16 +64,6 @@ def abort(code, text):
     sock.recv(1)
 """
 
-# A job started with these ignored leaves them ignored, and so these tests may be: in the background
-# of a plain shell (SIGINT and SIGQUIT) or by nohup (SIGHUP).
-for _number, _handler in (
-    (signal.SIGINT, signal.default_int_handler),
-    (signal.SIGQUIT, signal.SIG_DFL),
-    (signal.SIGHUP, signal.SIG_DFL),
-):
-    if signal.getsignal(_number) is signal.SIG_IGN:
-        signal.signal(_number, _handler)
-
 
 class Job:
     """A running launcher."""
