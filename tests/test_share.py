@@ -219,7 +219,10 @@ def in_debt_computing() -> None:
 
 
 def test_a_debt_is_paid_while_the_program_computes_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is about one second here. A program that sleeps has no use for it."""
+    """It is about one second here. A program that sleeps has no use for it.
+
+    Without an interpreter lock a long request runs beside the program, which owes nothing then.
+    """
     monkeypatch.setenv("PYGAS_REQUEST_SHARE", "1")
     took = {}
     for function in (in_debt_asleep, in_debt_computing):
@@ -228,7 +231,8 @@ def test_a_debt_is_paid_while_the_program_computes_only(monkeypatch: pytest.Monk
         took[function] = float(result.stdout.split()[1])
     print(took)
     assert took[in_debt_asleep] < 0.4
-    assert took[in_debt_computing] > 0.6
+    locked = getattr(sys, "_is_gil_enabled", lambda: True)()
+    assert (took[in_debt_computing] > 0.6) == locked
 
 
 def test_a_share_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:

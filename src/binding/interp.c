@@ -33,6 +33,18 @@ void pg_interp_interrupt_main(void)
     __atomic_store_n((int *)&interp->ceval.eval_breaker, 1, __ATOMIC_RELAXED);
 }
 
+#elif defined(Py_GIL_DISABLED)
+
+/* Here adding one does, but another thread that looks at its own pending calls takes the sign away
+ * from all of them, also from the main thread, whose calls it leaves. */
+void pg_interp_interrupt_main(void)
+{
+    PyThreadState *main = _PyRuntime.main_tstate;
+
+    if (main != NULL)
+        __atomic_fetch_or(&main->eval_breaker, _PY_CALLS_TO_DO_BIT, __ATOMIC_SEQ_CST);
+}
+
 #else
 
 void pg_interp_interrupt_main(void)

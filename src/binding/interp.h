@@ -10,7 +10,8 @@
 #include <stdbool.h>
 
 /* After Py_AddPendingCall(): make a main thread that runs Python code look at its pending calls at
- * the next opportunity. Up to 3.12 adding one from another thread does not (cpython issue 95820).
+ * the next opportunity. Up to 3.12 adding one from another thread does not (cpython issue 95820),
+ * and without an interpreter lock it may be forgotten; so to be called again while there is need.
  * Any thread, attached or not. */
 void pg_interp_interrupt_main(void);
 

@@ -19,7 +19,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PATIENCE_NS 1000000000u
+#define PATIENCE_NS 2000000000u /* the launcher waits for 3 s */
 
 typedef struct telling {
     atomic_int references;
