@@ -5,12 +5,18 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
+import types
 
 _DEEPEST = 60
 
 
-def describe() -> str:
-    """Return the stacks of all threads that run Python code, but for the one that asks.
+def frames() -> dict[int, types.FrameType]:
+    """Return where each thread is that runs Python code. May not return while one is stuck."""
+    return sys._current_frames()
+
+
+def describe(frames: dict[int, types.FrameType]) -> str:
+    """Describe the stacks of threads, but for the one that asks.
 
     Returns
     -------
@@ -21,7 +27,7 @@ def describe() -> str:
     me = threading.get_ident()
     threads = {thread.ident: thread for thread in threading.enumerate()}
     lines = []
-    for ident, frame in sorted(sys._current_frames().items()):
+    for ident, frame in sorted(frames.items()):
         if ident == me:
             continue
         thread = threads.get(ident)

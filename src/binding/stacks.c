@@ -6,6 +6,9 @@
  * too: who wants to see the frames of all threads has to stop them all, waits for the one that is
  * stuck, and the others wait for him.
  *
+ * Once the thread has the frames it is only a matter of time, on a crowded machine of seconds;
+ * reading frames beside it could not be sound, so then there are none rather than wrong ones.
+ *
  * The thread may come too late, at any later time, even when the answer has long been sent: so what
  * it shares with its creator has two references.
  */
@@ -19,12 +22,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PATIENCE_NS 2000000000u /* the launcher waits for 3 s */
+/* The launcher waits for 3 s. */
+#define PATIENCE_NS 1000000000u      /* for the thread to come */
+#define MORE_PATIENCE_NS 1500000000u /* and to tell */
 
 typedef struct telling {
     atomic_int references;
     sem_t told;
-    char *text; /* NULL: it could not be had */
+    atomic_bool under_way; /* the thread has come */
+    char *text;            /* NULL: it could not be had */
 } telling_t;
 
 static void telling_unref(telling_t *telling)
@@ -40,14 +46,23 @@ static void *tell(void *arg)
 {
     telling_t *telling = arg;
     PyGILState_STATE gil = PyGILState_Ensure();
-    PyObject *module = PyImport_ImportModule("pygas._stacks");
-    PyObject *text = module != NULL ? PyObject_CallMethod(module, "describe", NULL) : NULL;
-    const char *string = text != NULL ? PyUnicode_AsUTF8(text) : NULL;
+    PyObject *module, *frames, *text = NULL;
+    const char *string;
 
+#ifndef Py_GIL_DISABLED
+    atomic_store(&telling->under_way, true); /* else who is stuck may keep it from the frames */
+#endif
+    module = PyImport_ImportModule("pygas._stacks");
+    frames = module != NULL ? PyObject_CallMethod(module, "frames", NULL) : NULL;
+    atomic_store(&telling->under_way, true);
+    if (frames != NULL)
+        text = PyObject_CallMethod(module, "describe", "O", frames);
+    string = text != NULL ? PyUnicode_AsUTF8(text) : NULL;
     if (string != NULL)
         telling->text = strdup(string);
     PyErr_Clear();
     Py_XDECREF(text);
+    Py_XDECREF(frames);
     Py_XDECREF(module);
     PyGILState_Release(gil);
     sem_post(&telling->told);
@@ -65,16 +80,20 @@ static bool start_teller(telling_t *telling)
     return true;
 }
 
-static bool await_teller(telling_t *telling)
+/* True if the thread is done. */
+static bool await_teller(telling_t *telling, uint64_t patience)
 {
     struct timespec limit;
+    uint64_t end;
 
     clock_gettime(CLOCK_REALTIME, &limit);
-    limit.tv_sec += PATIENCE_NS / 1000000000u;
+    end = (uint64_t)limit.tv_nsec + patience;
+    limit.tv_sec += (time_t)(end / 1000000000u);
+    limit.tv_nsec = (long)(end % 1000000000u);
     while (sem_timedwait(&telling->told, &limit) != 0)
         if (errno != EINTR)
             return false;
-    return telling->text != NULL;
+    return true;
 }
 
 /* Cuts at a whole line. */
@@ -111,8 +130,10 @@ static size_t tell_without(char *text, size_t size)
 
 size_t pg_stacks(char *text, size_t size)
 {
+    static const char nothing[] = "B\n(there are none to be had: out of time or memory)\n";
     telling_t *telling = calloc(1, sizeof(*telling));
     size_t length;
+    bool told;
 
     if (telling == NULL)
         return 0;
@@ -120,7 +141,15 @@ size_t pg_stacks(char *text, size_t size)
     sem_init(&telling->told, 0, 0);
     if (!start_teller(telling))
         telling_unref(telling);
-    length = await_teller(telling) ? copy(text, size, telling->text) : tell_without(text, size);
+    told = await_teller(telling, PATIENCE_NS);
+    if (!told && atomic_load(&telling->under_way))
+        told = await_teller(telling, MORE_PATIENCE_NS);
+    if (told && telling->text != NULL)
+        length = copy(text, size, telling->text);
+    else if (told || atomic_load(&telling->under_way))
+        length = copy(text, size, nothing);
+    else
+        length = tell_without(text, size);
     telling_unref(telling);
     return length;
 }
