@@ -36,6 +36,12 @@ for _number, _handler in (
         signal.signal(_number, _handler)
 
 
+def locked() -> bool:
+    """Tell if there is an interpreter lock, and it is on."""
+    enabled: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+    return enabled
+
+
 def run_command(
     command: Sequence[str | os.PathLike[str]],
     timeout: float = DEFAULT_TIMEOUT,

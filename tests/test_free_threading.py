@@ -19,18 +19,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from conftest import locked
 from futurekit import LIMIT, in_thread, until
 
 import pygas
 
 THREADS = 4
 ROUNDS = 150
-
-
-def locked() -> bool:
-    """Tell if there is an interpreter lock, and it is on."""
-    enabled: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
-    return enabled
 
 
 class Account:

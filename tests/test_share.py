@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import pathlib
 import resource
-import sys
 import threading
 import time
 from collections import deque
 from typing import Any
 
 import pytest
-from conftest import HERE, run_ranks
+from conftest import HERE, locked, run_ranks
 
 import pygas
 from pygas import _attend, _core
@@ -89,7 +88,7 @@ def share_a_processor() -> None:
 
     On two of them requests run beside the program, and take nothing from it that could be told.
     """
-    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+    if not locked():
         one = {min(os.sched_getaffinity(0))}
         for task in pathlib.Path("/proc/self/task").iterdir():
             os.sched_setaffinity(int(task.name), one)
@@ -231,8 +230,7 @@ def test_a_debt_is_paid_while_the_program_computes_only(monkeypatch: pytest.Monk
         took[function] = float(result.stdout.split()[1])
     print(took)
     assert took[in_debt_asleep] < 0.4
-    locked = getattr(sys, "_is_gil_enabled", lambda: True)()
-    assert (took[in_debt_computing] > 0.6) == locked
+    assert (took[in_debt_computing] > 0.6) == locked()
 
 
 def test_a_share_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:

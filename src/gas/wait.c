@@ -199,6 +199,17 @@ static void note_handover(gas_progress_t *progress, unsigned polls, uint64_t yie
     }
 }
 
+/* Waits yield for `yield_ns` from now on, within limits. */
+static void set_yield(gas_job_t *job, uint64_t yield_ns)
+{
+    uint64_t most = job->config.yield_us * 1000u, least = most < YIELD_MIN_NS ? most : YIELD_MIN_NS;
+
+    if (yield_ns > most)
+        yield_ns = most;
+    atomic_store_explicit(&job->progress.yield_ns, yield_ns > least ? yield_ns : least,
+                          memory_order_relaxed);
+}
+
 /* The first two phases: GAS_BUSY if they were not enough. *alone: nobody else ran on this processor
  * when it was last given up. */
 static gas_status_t wait_awake(gas_job_t *job, gas_event_t *event, uint64_t deadline,
@@ -254,10 +265,7 @@ static gas_status_t wait_awake(gas_job_t *job, gas_event_t *event, uint64_t dead
     }
     note_handover(progress, polls, yielded);
     if (yielded > 0 && !is_crowded(progress, start + spent)) {
-        uint64_t most = job->config.yield_us * 1000u;
-
-        yield_ns = yield_ns * 2 < most ? yield_ns * 2 : most;
-        atomic_store_explicit(&progress->yield_ns, yield_ns, memory_order_relaxed);
+        set_yield(job, yield_ns * 2);
         atomic_store_explicit(&progress->crowded_ns, 0, memory_order_relaxed);
     }
     return status;
@@ -266,14 +274,10 @@ static gas_status_t wait_awake(gas_job_t *job, gas_event_t *event, uint64_t dead
 /* A wait has slept for so long, after yields that nobody else made use of (`alone`) or not. */
 static void adapt_yield(gas_job_t *job, uint64_t slept, bool alone)
 {
-    uint64_t most = job->config.yield_us * 1000u, least = most < YIELD_MIN_NS ? most : YIELD_MIN_NS;
     uint64_t yield_ns = atomic_load_explicit(&job->progress.yield_ns, memory_order_relaxed);
+    bool pays = alone && slept < job->config.yield_us * 1000u;
 
-    yield_ns = alone && slept < most ? yield_ns * 2 : yield_ns / 2;
-    if (yield_ns > most)
-        yield_ns = most;
-    atomic_store_explicit(&job->progress.yield_ns, yield_ns > least ? yield_ns : least,
-                          memory_order_relaxed);
+    set_yield(job, pays ? yield_ns * 2 : yield_ns / 2);
 }
 
 /* Announces the sleep, looks once more, sleeps until there may be news and polls. */
