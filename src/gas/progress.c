@@ -19,8 +19,9 @@
  * gives the conduit something asks it whether anything may be left (a backlog, a rendezvous), and
  * then wakes the armed sleeper, which polls and arms again, and is told BUSY while something is.
  * While there is a backlog, the progress thread polls every BACKLOG_NS, whoever has the watch.
- * After a rank has failed BUSY may be for good; a rank that waits then sees what arrives after at
- * most TICK_NS.
+ * After a rank has failed BUSY may be for good; a rank that waits then sees what arrives only when
+ * it looks: after a tick, and after longer ones the longer nothing comes (a tenth of what it has
+ * waited, 20 ticks at most), so that waiting costs little.
  *
  * The progress thread first announces that it sleeps, then looks at everything it goes by (the
  * watch, the queue, the backlog): what changes later wakes it.
@@ -48,6 +49,8 @@
 #define KICK_MAX_NS 10000000u /* up to this */
 #define BACKLOG_NS 50000u     /* between polls for sends that the transport has not taken */
 #define BUSY_MAX 64u          /* arms answered BUSY in a row before short sleeps */
+#define STUCK_TICKS 20u       /* the longest sleep, in ticks, when it may answer so for good */
+#define STUCK_STEPS 8u        /* sleeps in a row until they are one tick longer */
 #define POLLS_MAX 64u         /* of the progress thread in a row */
 #define CATCH_UP_MAX 10000u   /* polls for what a rank had sent; should others send for ever */
 
@@ -105,17 +108,22 @@ static bool has_watch(gas_progress_t *progress, const gas_waiter_t *waiter)
     return mine;
 }
 
-/* For how long to sleep when the conduit cannot be armed. What a transport holds for a rank that
- * has failed never goes out, and it may answer BUSY for good: then nothing is to be hastened. Under
- * the job lock. */
-static uint64_t busy_sleep(gas_job_t *job)
+/* For how long to sleep when the conduit cannot be armed, after `busy` such sleeps in
+ * a row. What a
+ * transport holds for a rank that has failed never goes out, and it may answer BUSY for good: then
+ * nothing is to be hastened. Under the job lock. */
+static uint64_t busy_sleep(gas_job_t *job, unsigned busy)
 {
     const gas_conduit_ops_t *ops = job->conduit->ops;
+    unsigned steps;
 
-    if (gas_failure_count(job) > 0 && ops->backlog(job->conduit) == 0 &&
-        ops->outstanding(job->conduit) == 0)
-        return TICK_NS;
-    return BACKLOG_NS;
+    if (gas_failure_count(job) == 0 || ops->backlog(job->conduit) > 0 ||
+        ops->outstanding(job->conduit) > 0)
+        return BACKLOG_NS;
+    steps = STUCK_STEPS + busy;
+    if (steps > STUCK_STEPS * STUCK_TICKS)
+        steps = STUCK_STEPS * STUCK_TICKS;
+    return TICK_NS / STUCK_STEPS * steps;
 }
 
 bool gas_progress_sleep(gas_job_t *job, gas_waiter_t *waiter, uint64_t timeout, unsigned *busy)
@@ -134,7 +142,7 @@ bool gas_progress_sleep(gas_job_t *job, gas_waiter_t *waiter, uint64_t timeout, 
     status = conduit->ops->arm(conduit);
     if (status == GAS_OK)
         atomic_store(&progress->armed, waiter);
-    pause = busy_sleep(job);
+    pause = *busy < BUSY_MAX ? 0 : busy_sleep(job, *busy - BUSY_MAX);
     gas_job_unlock(job);
     if (status == GAS_OK) {
         *busy = 0;
@@ -142,10 +150,9 @@ bool gas_progress_sleep(gas_job_t *job, gas_waiter_t *waiter, uint64_t timeout, 
         atomic_compare_exchange_strong(&progress->armed, &self, NULL);
         return status == GAS_INTERRUPTED;
     }
-    if (*busy < BUSY_MAX) {
-        ++*busy;
+    ++*busy;
+    if (pause == 0)
         return false;
-    }
     return gas_waiter_sleep(waiter, timeout < pause ? timeout : pause);
 }
 
@@ -316,7 +323,7 @@ static void *progress_main(void *arg)
     gas_thread_hasten();
     while (!atomic_load(&progress->stopping)) {
         for (unsigned i = 0; i < POLLS_MAX && gas_progress_poll(job) > 0; i++)
-            ;
+            busy = 0;
         gas_waiter_announce(self);
         if (atomic_load(&progress->stopping))
             gas_waiter_retract(self);

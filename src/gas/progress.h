@@ -57,7 +57,8 @@ void gas_progress_rouse(gas_job_t *job);
 unsigned gas_progress_poll(gas_job_t *job);
 
 /* Sleeps on the conduit for `waiter`, which has announced it and got the watch. True if a signal
- * handler ran. `busy` is the caller's count of fruitless calls; starts at 0. */
+ * handler ran. `busy` is the caller's count of fruitless calls since it
+ * last saw something done; starts at 0. */
 bool gas_progress_sleep(gas_job_t *job, gas_waiter_t *waiter, uint64_t timeout, unsigned *busy);
 
 /* Sees to it that queued work gets drained. What this rank has asked of itself (gas_work_t.own)

@@ -1,6 +1,7 @@
 #include "progress.h"
 
 #include "testing/check.h"
+#include "testing/cpu.h"
 #include "testing/notes.h"
 #include "testing/patience.h"
 #include "testing/world.h"
@@ -32,25 +33,43 @@ static void start(world_t *world, int size, const gas_loopback_options_t *option
     world_start(world, size, options, &params, NULL);
 }
 
+/* The machine may let any thread wait for its turn. So what a wait takes is the least of so many.
+ */
+#define ATTEMPTS 5
+
+/* How late a wait of `limit` ends, which is never too early. A wait for ever ends after
+ * GAS_WAIT_SIGNALS to let signals in. */
+static uint64_t lateness(gas_job_t *job, uint64_t limit, bool forever)
+{
+    gas_event_t event = GAS_EVENT_INIT;
+    uint64_t least = GAS_FOREVER;
+
+    for (int i = 0; i < ATTEMPTS && least >= 50 * MS; i++) {
+        uint64_t before = gas_clock_now(), took;
+
+        if (forever)
+            CHECK(gas_wait(job, &event, GAS_FOREVER, 0) == GAS_INTERRUPTED);
+        else
+            CHECK(wait_until(job, &event, before + limit, 0) == GAS_TIMEOUT);
+        took = gas_clock_now() - before;
+        CHECK(took >= limit);
+        if (took - limit < least)
+            least = took - limit;
+    }
+    return least;
+}
+
 static void test_deadlines(void)
 {
     gas_event_t event = GAS_EVENT_INIT;
-    uint64_t before, took;
     world_t world;
 
     start(&world, 1, NULL);
-    for (uint64_t limit = 0; limit <= 250 * MS; limit = limit * 5 + 50000) {
-        before = gas_clock_now();
-        CHECK(wait_until(world.jobs[0], &event, before + limit, 0) == GAS_TIMEOUT);
-        took = gas_clock_now() - before;
-        CHECK(took >= limit && took < limit + 50 * MS * patience());
-    }
+    for (uint64_t limit = 0; limit <= 250 * MS; limit = limit * 5 + 50000)
+        CHECK(lateness(world.jobs[0], limit, false) < 50 * MS * patience());
     CHECK(gas_wait(world.jobs[0], &event, 0, 0) == GAS_TIMEOUT);
     CHECK(gas_wait(world.jobs[0], &event, GAS_FOREVER, GAS_WAIT_BRIEFLY) == GAS_BUSY);
-    before = gas_clock_now();
-    CHECK(gas_wait(world.jobs[0], &event, GAS_FOREVER, 0) == GAS_INTERRUPTED);
-    took = gas_clock_now() - before;
-    CHECK(took >= GAS_WAIT_SIGNALS && took < GAS_WAIT_SIGNALS + 50 * MS * patience());
+    CHECK(lateness(world.jobs[0], GAS_WAIT_SIGNALS, true) < 50 * MS * patience());
     gas_event_set(&event);
     CHECK(gas_wait(world.jobs[0], &event, 0, 0) == GAS_OK);
     world_stop(&world);
@@ -73,16 +92,20 @@ static void test_signal(void)
     struct sigaction action = {.sa_handler = on_signal};
     gas_event_t event = GAS_EVENT_INIT;
     pthread_t self = pthread_self(), other;
-    uint64_t before;
+    uint64_t before, least = GAS_FOREVER;
     world_t world;
 
     sigaction(SIGUSR1, &action, NULL);
     start(&world, 1, NULL);
-    pthread_create(&other, NULL, signal_soon, &self);
-    before = gas_clock_now();
-    CHECK(gas_wait(world.jobs[0], &event, GAS_FOREVER, 0) == GAS_INTERRUPTED);
-    CHECK(gas_clock_now() - before < 60 * MS * patience());
-    pthread_join(other, NULL);
+    for (int i = 0; i < ATTEMPTS && least >= 60 * MS; i++) {
+        pthread_create(&other, NULL, signal_soon, &self);
+        before = gas_clock_now();
+        CHECK(gas_wait(world.jobs[0], &event, GAS_FOREVER, 0) == GAS_INTERRUPTED);
+        if (gas_clock_now() - before < least)
+            least = gas_clock_now() - before;
+        pthread_join(other, NULL);
+    }
+    CHECK(least < 60 * MS * patience());
     world_stop(&world);
 }
 
@@ -96,12 +119,10 @@ static void test_idle_costs_nothing(void)
     before = cpu_seconds();
     CHECK(wait_until(world.jobs[0], &event, gas_clock_now() + SECOND, GAS_WAIT_WORK) ==
           GAS_TIMEOUT);
-    fprintf(stderr, "  1 s of waiting: %.1f ms of CPU\n", (cpu_seconds() - before) * 1e3);
-    CHECK(cpu_seconds() - before < 0.03 * patience());
+    CHECK(cpu_within(before, 0.03, "1 s of waiting"));
     before = cpu_seconds();
     sleep(1);
-    fprintf(stderr, "  1 s outside: %.1f ms of CPU\n", (cpu_seconds() - before) * 1e3);
-    CHECK(cpu_seconds() - before < 0.03 * patience());
+    CHECK(cpu_within(before, 0.03, "1 s outside"));
     world_stop(&world);
 }
 
@@ -124,11 +145,13 @@ static void *wait_body(void *arg)
 }
 
 /* Threads of rank 1 sleep; their events come by message, one by one, so that the watch has to go
- * from each to the next; the last one must hear of it just as soon. */
+ * from each to the next; the last one must hear of it just as soon. One that is not woken finds out
+ * after GAS_WAIT_SIGNALS; few may be late, for want of a processor. */
 static void test_handover(void)
 {
     waiting_t waiting[6];
     pthread_t threads[6];
+    int late = 0;
     world_t world;
 
     start(&world, 2, NULL);
@@ -145,9 +168,10 @@ static void test_handover(void)
 
             note_send(world.jobs[0], 1, (note_t){.event = &waiting[next].event});
             pthread_join(threads[next], NULL);
-            CHECK(waiting[next].done_at - sent < 50 * MS * patience());
+            late += waiting[next].done_at - sent >= 50 * MS * patience();
         }
     }
+    CHECK(late <= 6); /* of 120 */
     world_stop(&world);
 }
 

@@ -326,6 +326,8 @@ static gas_status_t wait_asleep(gas_job_t *job, gas_event_t *event, uint64_t dea
         unsigned done = 0;
 
         status = sleep_once(job, waiter, event, gas_clock_left(end), &busy, &done);
+        if (done > 0)
+            busy = 0;
         if (status == GAS_BUSY && done > 0)
             status = wait_awake(job, event, deadline, flags & ~GAS_WAIT_MORE, &alone);
         if (status == GAS_BUSY && gas_clock_left(end) == 0)

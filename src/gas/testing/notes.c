@@ -3,7 +3,6 @@
 #include "check.h"
 
 #include <string.h>
-#include <sys/resource.h>
 
 typedef struct job_work {
     gas_work_t work;
@@ -75,13 +74,4 @@ gas_status_t wait_until(gas_job_t *job, gas_event_t *event, uint64_t deadline, u
         else if (status != GAS_INTERRUPTED)
             return status;
     }
-}
-
-double cpu_seconds(void)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
 }

@@ -24,7 +24,4 @@ void note_push(gas_job_t *job, gas_event_t *event, bool own);
 /* gas_wait() until it is over, doing the work that comes. */
 gas_status_t wait_until(gas_job_t *job, gas_event_t *event, uint64_t deadline, unsigned flags);
 
-/* What this process has used of the processor, in seconds. */
-double cpu_seconds(void);
-
 #endif

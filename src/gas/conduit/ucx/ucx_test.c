@@ -1,6 +1,7 @@
 /* Real jobs of several processes over UCX. */
 #include "../../gas.h"
 #include "../../testing/check.h"
+#include "../../testing/cpu.h"
 #include "../../testing/notes.h"
 #include "../../testing/patience.h"
 #include "../../testing/ranks.h"
@@ -193,7 +194,7 @@ static void away_body(gas_job_t *job)
         CHECK(atomic_load(&disordered) == 0);
         before = cpu_seconds();
         usleep(500000);
-        CHECK(cpu_seconds() - before < 0.03 * patience());
+        CHECK(cpu_within(before, 0.03, "0.5 s outside"));
     }
     ranks_barrier(job);
 }
