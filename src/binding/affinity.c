@@ -69,15 +69,14 @@ static void thread_ended(PyObject *capsule)
     gas_home_t *home = PyCapsule_GetPointer(capsule, capsule_name);
     gas_work_t *work;
 
-    atomic_fetch_add(&pg.users, 1);
-    if (atomic_load(&pg.phase) == PG_RUNNING) {
+    if (pg_enter_if_running()) {
         gas_home_close(pg.job, home);
         is_closing = true;
         while ((work = gas_home_take(home)) != NULL)
             work->run(work);
         is_closing = false;
+        pg_leave();
     }
-    pg_leave();
     gas_home_unref(home);
 }
 
@@ -137,9 +136,10 @@ void pg_home_drop(gas_home_t *home, PyObject *object)
         drop = malloc(sizeof(*drop));
     if (drop != NULL) {
         *drop = (drop_t){.work = {.run = drop_run}, .object = object};
-        atomic_fetch_add(&pg.users, 1);
-        pushed = atomic_load(&pg.phase) == PG_RUNNING && gas_home_push(pg.job, home, &drop->work);
-        pg_leave();
+        if (pg_enter_if_running()) {
+            pushed = gas_home_push(pg.job, home, &drop->work);
+            pg_leave();
+        }
     }
     if (!pushed) {
         free(drop);

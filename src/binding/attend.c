@@ -132,10 +132,9 @@ static int attend_pending(void *arg)
     (void)arg;
     atomic_store(&attend.pending, false);
     atomic_fetch_add_explicit(&attend.calls, 1, memory_order_relaxed);
-    if (atomic_load(&attend.stopping))
+    if (atomic_load(&attend.stopping) || !pg_enter_if_running())
         return 0;
-    atomic_fetch_add(&pg.users, 1);
-    if (atomic_load(&pg.phase) == PG_RUNNING && !gas_work_is_running(pg.job)) {
+    if (!gas_work_is_running(pg.job)) {
         if (gas_work_is_ready(pg.job, GAS_WORK_HOME) && may_interrupt())
             failed = serve_own();
         if (!failed && !atomic_load(&attend.paying) &&
@@ -281,14 +280,22 @@ static void serve(PyThreadState **attached)
     pg_share_end(asked);
 }
 
+/* Inside pg_enter(). Detached. */
+static void serve_if_due(PyThreadState **attached)
+{
+    if (!atomic_load(&attend.stopping) &&
+        (gas_work_is_ready(pg.job, GAS_WORK_ALL) || pg_section_is_overdue(GAS_FOREVER)))
+        serve(attached);
+}
+
 #ifdef Py_GIL_DISABLED
 
 /* Lets go of what other threads have dropped and only the executor can free. Detached. */
 static void let_go(PyThreadState **attached)
 {
-    atomic_fetch_add(&pg.users, 1);
-    if (!atomic_load(&attend.stopping) && atomic_load(&pg.phase) == PG_RUNNING &&
-        pg_interp_has_dropped(*attached)) {
+    if (!pg_enter_if_running())
+        return;
+    if (!atomic_load(&attend.stopping) && pg_interp_has_dropped(*attached)) {
         PyEval_RestoreThread(*attached);
         if (pg_interp_let_go() != 0)
             PyErr_WriteUnraisable(NULL);
@@ -336,12 +343,11 @@ static void *executor_main(void *arg)
         if (!await_rousing(&attached))
             continue;
         atomic_store(&attend.roused, false);
-        atomic_fetch_add(&pg.users, 1);
-        if (!atomic_load(&attend.stopping) && atomic_load(&pg.phase) == PG_RUNNING &&
-            (gas_work_is_ready(pg.job, GAS_WORK_ALL) || pg_section_is_overdue(GAS_FOREVER)))
-            serve(&attached);
+        if (pg_enter_if_running()) {
+            serve_if_due(&attached);
+            pg_leave();
+        }
         let_main_go_on();
-        pg_leave();
     }
     let_main_go_on();
     PyEval_RestoreThread(attached);

@@ -285,8 +285,7 @@ static void *lookout_main(void *unused)
     size_t seen = 0;
 
     (void)unused;
-    atomic_fetch_add(&pg.users, 1);
-    if (atomic_load(&pg.phase) == PG_RUNNING) {
+    if (pg_enter_if_running()) {
         patience = pg_blocked_patience();
         for (post_t *post = atomic_load(&posts); post != NULL && seen < POSTS_MAX;
              post = post->next)
@@ -294,11 +293,11 @@ static void *lookout_main(void *unused)
         pg_leave();
         if (seen > 0)
             pause_for(patience);
-        atomic_fetch_add(&pg.users, 1);
-        if (seen > 0 && atomic_load(&pg.phase) == PG_RUNNING)
-            look_again(sights, seen);
     }
-    pg_leave();
+    if (seen > 0 && pg_enter_if_running()) {
+        look_again(sights, seen);
+        pg_leave();
+    }
     atomic_store(&looking, false);
     return NULL;
 }

@@ -225,12 +225,10 @@ void pg_call_abandon(pg_call_t *call)
         pg_prefetch_claim(call->prefetch);
     call->work.run = abandoned_run;
     /* Freeing buffers takes the conduit lock, which may be held for long: also not here. */
-    if (!pg_completion_leave(&call->arrived, &call->work) && matters(call)) {
-        atomic_fetch_add(&pg.users, 1);
-        if (atomic_load(&pg.phase) == PG_RUNNING) {
-            gas_work_push(pg.job, &call->work);
-            call = NULL;
-        }
+    if (!pg_completion_leave(&call->arrived, &call->work) && matters(call) &&
+        pg_enter_if_running()) {
+        gas_work_push(pg.job, &call->work);
+        call = NULL;
         pg_leave();
     }
     if (call != NULL)

@@ -134,22 +134,21 @@ static pg_deferred_t *create(int source, const pg_request_head_t *head, pg_cance
 /* What the settled Future says is the reply. Sets no exception. */
 static void reply(int source, const pg_request_head_t *head, PyObject *object, pg_future_t *future)
 {
-    atomic_fetch_add(&pg.users, 1);
-    if (atomic_load(&pg.phase) == PG_RUNNING) {
-        if (future->cancelled) {
-            pg_cancel_confirm(pg.job, source, head->call);
-        } else if (future->exception != NULL) {
-            atomic_store(&future->retrieved, true);
-            PyErr_SetRaisedException(Py_NewRef(future->exception));
-            pg_request_reply(source, head, object, NULL, false);
-        } else {
-            bool returnable = future->giver != NULL && future->giver == object;
-            bool sent = pg_request_reply(source, head, object, future->value, returnable);
+    if (!pg_enter_if_running())
+        return;
+    if (future->cancelled) {
+        pg_cancel_confirm(pg.job, source, head->call);
+    } else if (future->exception != NULL) {
+        atomic_store(&future->retrieved, true);
+        PyErr_SetRaisedException(Py_NewRef(future->exception));
+        pg_request_reply(source, head, object, NULL, false);
+    } else {
+        bool returnable = future->giver != NULL && future->giver == object;
+        bool sent = pg_request_reply(source, head, object, future->value, returnable);
 
-            atomic_store(&future->taking, sent ? PG_TAKEN : PG_UNSEEN);
-            if (!sent)
-                pg_give_back(future, true);
-        }
+        atomic_store(&future->taking, sent ? PG_TAKEN : PG_UNSEEN);
+        if (!sent)
+            pg_give_back(future, true);
     }
     pg_leave();
 }
@@ -180,12 +179,12 @@ void pg_deferred_dropped(pg_deferred_t *list)
 
         list = deferred->next;
         pg_cancellable_end(&deferred->cancellable);
-        atomic_fetch_add(&pg.users, 1);
-        if (atomic_load(&pg.phase) == PG_RUNNING)
+        if (pg_enter_if_running()) {
             gas_work_push(pg.job, &deferred->broken);
-        else
+            pg_leave();
+        } else {
             unref(deferred);
-        pg_leave();
+        }
     }
 }
 

@@ -327,10 +327,10 @@ static void watch(pg_future_t *future)
         arrived(future);
         return;
     }
-    atomic_fetch_add(&pg.users, 1);
-    if (atomic_load(&pg.phase) == PG_RUNNING)
+    if (pg_enter_if_running()) {
         gas_work_hasten(pg.job);
-    pg_leave();
+        pg_leave();
+    }
 }
 
 int pg_future_add_callback(pg_future_t *future, PyObject *function)

@@ -77,21 +77,20 @@ void pg_give_back(pg_future_t *future, bool unseen)
     if (!pg_future_is_settled(future) || future->value == NULL ||
         (future->giver == NULL && !is_returnable_reply(future->call)) || !claim(future, unseen))
         return;
-    atomic_fetch_add(&pg.users, 1);
-    if (atomic_load(&pg.phase) == PG_RUNNING) {
-        parcel = PyMem_Calloc(1, sizeof(*parcel));
-        if (parcel != NULL) {
-            parcel->work = (gas_work_t){.run = parcel_run, .depth = GAS_WORK_NOTICE};
-            parcel->value = Py_NewRef(future->value);
-            parcel->giver = Py_XNewRef(future->giver);
-            parcel->asker = future->asker;
-            if (future->call != NULL) {
-                parcel->owner = future->call->owner;
-                parcel->object = future->call->object;
-                parcel->asker = (pg_caller_t){pg.rank, future->call->thread};
-            }
-            gas_work_push(pg.job, &parcel->work);
+    if (!pg_enter_if_running())
+        return;
+    parcel = PyMem_Calloc(1, sizeof(*parcel));
+    if (parcel != NULL) {
+        parcel->work = (gas_work_t){.run = parcel_run, .depth = GAS_WORK_NOTICE};
+        parcel->value = Py_NewRef(future->value);
+        parcel->giver = Py_XNewRef(future->giver);
+        parcel->asker = future->asker;
+        if (future->call != NULL) {
+            parcel->owner = future->call->owner;
+            parcel->object = future->call->object;
+            parcel->asker = (pg_caller_t){pg.rank, future->call->thread};
         }
+        gas_work_push(pg.job, &parcel->work);
     }
     pg_leave();
 }

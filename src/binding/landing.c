@@ -52,10 +52,10 @@ static void watch(void)
      * did before. */
     if (atomic_exchange(&landing.watched, true))
         return;
-    atomic_fetch_add(&pg.users, 1);
-    if (atomic_load(&pg.phase) == PG_RUNNING)
+    if (pg_enter_if_running()) {
         gas_job_rouse(pg.job);
-    pg_leave();
+        pg_leave();
+    }
 }
 
 /* ---- the type ---- */

@@ -91,25 +91,23 @@ static PyObject *Section_exit(PyObject *self, PyObject *const *args, Py_ssize_t 
     (void)self;
     (void)args;
     (void)count;
-    atomic_fetch_add(&pg.users, 1);
-    /* Else the job has ended within the section, or this is a forked child. */
-    if (atomic_load(&pg.phase) == PG_RUNNING) {
-        if (!gas_work_is_holding(pg.job)) {
-            PyErr_SetString(PyExc_RuntimeError, "this thread is in no section of no_requests()");
-            result = NULL;
-        } else {
-            uint64_t age;
+    if (!pg_enter_if_running())
+        Py_RETURN_NONE; /* the job has ended within the section, or this is a forked child */
+    if (!gas_work_is_holding(pg.job)) {
+        PyErr_SetString(PyExc_RuntimeError, "this thread is in no section of no_requests()");
+        result = NULL;
+    } else {
+        uint64_t age;
 
-            if (pg.job->gate.nesting == 1 && atomic_load(&pg.job->workq.count) > 0 &&
-                gas_work_queued(pg.job, &age) > 0 && pg_section_is_overdue(age)) {
-                PyObject *pending = PyErr_GetRaisedException();
+        if (pg.job->gate.nesting == 1 && atomic_load(&pg.job->workq.count) > 0 &&
+            gas_work_queued(pg.job, &age) > 0 && pg_section_is_overdue(age)) {
+            PyObject *pending = PyErr_GetRaisedException();
 
-                pg_section_report();
-                if (pending != NULL)
-                    PyErr_SetRaisedException(pending);
-            }
-            gas_work_release(pg.job);
+            pg_section_report();
+            if (pending != NULL)
+                PyErr_SetRaisedException(pending);
         }
+        gas_work_release(pg.job);
     }
     pg_leave();
     return Py_XNewRef(result);

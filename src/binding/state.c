@@ -53,15 +53,22 @@ int pg_require_job(void)
     return -1;
 }
 
+/* Who ends the job changes the phase and then looks for users; so a user looks after it has said
+ * that it is one. */
+bool pg_enter_if_running(void)
+{
+    atomic_fetch_add(&pg.users, 1);
+    if (atomic_load(&pg.phase) == PG_RUNNING)
+        return true;
+    pg_leave();
+    return false;
+}
+
 int pg_enter(void)
 {
     if (pg_require_job() < 0)
         return -1;
-    atomic_fetch_add(&pg.users, 1);
-    if (atomic_load(&pg.phase) == PG_RUNNING)
-        return 0;
-    pg_leave();
-    return pg_require_job();
+    return pg_enter_if_running() ? 0 : pg_require_job();
 }
 
 void pg_leave(void)
@@ -71,8 +78,8 @@ void pg_leave(void)
 
 void pg_hurry(void)
 {
-    atomic_fetch_add(&pg.users, 1);
-    if (atomic_load(&pg.phase) == PG_RUNNING)
-        gas_progress_hurry(pg.job);
+    if (!pg_enter_if_running())
+        return;
+    gas_progress_hurry(pg.job);
     pg_leave();
 }

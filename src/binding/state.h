@@ -75,6 +75,10 @@ int pg_require_job(void);
 int pg_enter(void);
 void pg_leave(void);
 
+/* The same for what is not to be done without the job: false, and nothing to leave, if it does not
+ * run. Starts nothing, sets no exception. Any thread, attached or not. */
+bool pg_enter_if_running(void);
+
 /* Has the progress thread come round soon; nothing if the job does not run. Any thread, attached or
  * not, without the locks of the tables. */
 void pg_hurry(void);
