@@ -16,8 +16,7 @@
 #include "home.h"
 #include "job.h"
 
-#define STUCK_NS 20000000u /* if nothing was taken for so long, somebody may wait for any item */
-#define STUCK_SHIFT_MAX 12 /* doubles with each item that was run for that reason, up to 2^12 */
+#define STUCK_SHIFT_MAX 12 /* how often STUCK_NS is doubled, at most */
 
 /* Depths from one to another. */
 typedef struct depths {
@@ -82,6 +81,7 @@ bool gas_work_is_holding(gas_job_t *job)
  * deeper one: so it is believed ever more rarely by a thread that has believed it already. */
 static bool is_stuck(gas_workq_t *queue)
 {
+    unsigned shift = self.loose < STUCK_SHIFT_MAX ? self.loose : STUCK_SHIFT_MAX;
     uint64_t since;
 
     if (atomic_load(&queue->count) == 0)
@@ -89,8 +89,7 @@ static bool is_stuck(gas_workq_t *queue)
     pthread_mutex_lock(&queue->lock);
     since = queue->taken > queue->since ? queue->taken : queue->since;
     pthread_mutex_unlock(&queue->lock);
-    return gas_clock_now() - since >
-           (uint64_t)STUCK_NS << (self.loose < STUCK_SHIFT_MAX ? self.loose : STUCK_SHIFT_MAX);
+    return gas_clock_now() - since > (uint64_t)GAS_WORK_STUCK_NS << shift;
 }
 
 /* What the calling thread may run in any case, when its drains are nested `nesting` deep. */

@@ -135,10 +135,11 @@ gas_work_t *gas_work_take(gas_job_t *job);
  * the same.
  *
  * But an item may also wait for what a shallower one does, for a lock, say, or a callback for what
- * another one does. If nothing has been taken from a queue for a while, any item of it is run; then
- * for twice as long before that is done again on top of it, and so on.
+ * another one does. If nothing has been taken from a queue for STUCK_NS, any item of it is run;
+ * then for twice as long before that is done again on top of it, and so on.
  */
 #define GAS_WORK_DEPTH_MAX 64
+#define GAS_WORK_STUCK_NS 20000000u
 
 /* ---- internal: for home.c ---- */
 
