@@ -25,6 +25,7 @@
 
 #include "exports.h"
 #include "imports.h"
+#include "recount_record.h"
 #include "survivors.h"
 
 #include <pthread.h>
@@ -59,13 +60,7 @@ static struct {
     atomic_uint free_of_drafts; /* a turn in which there was a moment without drafts */
     atomic_bool drafts_awaited;
 
-    /* The record of the round. */
-    pg_claim_t *claims; /* what others have of this rank's objects; NULL when the round is over */
-    size_t claim_count;
-    pg_holding_t *holdings; /* what this rank has of others', and its owner is still to be told */
-    size_t holding_count, holding_room;
-    int64_t *white; /* by peer: sent to it before the round, and not come from it since */
-    bool broken;    /* the record is not sound: another round is needed */
+    pg_record_t record; /* of the round; closed when that is over */
 
     /* What has been said. */
     uint32_t asked, opened, passed_on, answered; /* waves */
@@ -95,29 +90,13 @@ static uint32_t failures_of(uint32_t round)
 
 /* ---- recording ---- */
 
-static void forget_locked(void)
-{
-    free(recount.claims);
-    free(recount.holdings);
-    recount.claims = NULL;
-    recount.holdings = NULL;
-    recount.claim_count = recount.holding_count = recount.holding_room = 0;
-}
-
 /* Under all three locks. */
 static void record_locked(uint32_t round)
 {
-    const int64_t *one = pg_imports_ledger_locked(), *other = pg_exports_ledger_locked();
-
-    forget_locked();
-    recount.holdings = pg_imports_record_locked(&recount.holding_count);
-    recount.holding_room = recount.holding_count;
-    recount.claims = pg_exports_record_locked(&recount.claim_count);
+    pg_record_open(&recount.record);
     /* Messages may come while the job is still being started here. */
-    recount.broken = recount.claims == NULL || recount.holdings == NULL || pg.job == NULL ||
-                     gas_failure_count(pg.job) < failures_of(round);
-    for (int peer = 0; peer < pg.size; peer++)
-        recount.white[peer] = one[peer] + other[peer];
+    if (pg.job == NULL || gas_failure_count(pg.job) < failures_of(round))
+        recount.record.broken = true;
     recount.asked = recount.opened = recount.passed_on = recount.answered = 0;
     recount.not_acknowledged = 0;
     recount.apply = false;
@@ -139,46 +118,6 @@ void pg_recount_join(uint32_t round)
     pg_exports_unlock();
     pg_imports_unlock();
     hurry();
-}
-
-/* The entries of the record rise by their index, the lower half of the id. */
-static pg_claim_t *claim_of(uint64_t id)
-{
-    size_t low = 0, high = recount.claim_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if ((uint32_t)recount.claims[middle].id < (uint32_t)id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < recount.claim_count && recount.claims[low].id == id ? &recount.claims[low] : NULL;
-}
-
-static void explain_locked(uint64_t id, uint64_t weight)
-{
-    pg_claim_t *claim = claim_of(id);
-
-    if (claim != NULL)
-        claim->explained += weight;
-}
-
-static void add_holding_locked(const pg_holding_t *holding)
-{
-    if (recount.holding_count == recount.holding_room) {
-        size_t room = recount.holding_room * 2 + 16;
-        pg_holding_t *holdings = realloc(recount.holdings, room * sizeof(*holdings));
-
-        if (holdings == NULL) {
-            recount.broken = true;
-            return;
-        }
-        recount.holdings = holdings;
-        recount.holding_room = room;
-    }
-    recount.holdings[recount.holding_count++] = *holding;
 }
 
 void pg_recount_sending_over(void)
@@ -207,15 +146,8 @@ static bool has_drafts(void)
 
 void pg_recount_late(int source, int owner, uint64_t id, uint64_t weight)
 {
-    bool open;
-
     pthread_mutex_lock(&recount.lock);
-    open = recount.claims != NULL;
-    recount.white[source]--;
-    if (open && owner == pg.rank)
-        explain_locked(id, weight);
-    else if (open && weight > 0)
-        add_holding_locked(&(pg_holding_t){id, weight, owner});
+    pg_record_late(&recount.record, source, owner, id, weight);
     pthread_mutex_unlock(&recount.lock);
     /* The progress thread sees it at the next wave: a caller that holds locks wakes nobody. */
 }
@@ -276,10 +208,10 @@ static size_t take_rows(pg_holding_t *holdings, size_t *count, row_t *rows, int 
 static void note_unsent(uint32_t round, const row_t *rows, size_t count, int owner)
 {
     pthread_mutex_lock(&recount.lock);
-    if (atomic_load(&pg_recount_round) == round && recount.claims != NULL) {
+    if (atomic_load(&pg_recount_round) == round && pg_record_is_open(&recount.record)) {
         recount.not_acknowledged--;
         for (size_t i = 0; i < count; i++)
-            add_holding_locked(&(pg_holding_t){rows[i].id, rows[i].weight, owner});
+            pg_record_hold(&recount.record, &(pg_holding_t){rows[i].id, rows[i].weight, owner});
     }
     pthread_mutex_unlock(&recount.lock);
 }
@@ -294,10 +226,7 @@ static bool tell_owners(uint32_t round)
     bool told = true;
 
     pthread_mutex_lock(&recount.lock);
-    holdings = recount.holdings;
-    left = recount.holding_count;
-    recount.holdings = NULL;
-    recount.holding_count = recount.holding_room = 0;
+    holdings = pg_record_take_holdings(&recount.record, &left);
     pthread_mutex_unlock(&recount.lock);
     if (left > 0)
         qsort(holdings, left, sizeof(*holdings), by_owner);
@@ -332,18 +261,16 @@ static bool make_answer(uint32_t round, note_t *note, bool *more)
 
     pthread_mutex_lock(&recount.lock);
     ready = settled && recount.answered < recount.passed_on && recount.children_left == 0 &&
-            recount.not_acknowledged == 0 && recount.holding_count == 0;
-    *more = recount.holding_count > 0;
+            recount.not_acknowledged == 0 && recount.record.holding_count == 0;
+    *more = recount.record.holding_count > 0;
     if (ready) {
         recount.answered = recount.passed_on;
         *note = (note_t){.kind = ANSWER,
                          .round = round,
                          .wave = recount.answered,
-                         .broken = recount.broken || recount.children_broken,
-                         .missing = recount.missing};
-        for (int peer = 0; peer < pg.size; peer++)
-            if (!recount.survivors.dead[peer])
-                note->missing += recount.white[peer];
+                         .broken = recount.record.broken || recount.children_broken,
+                         .missing = recount.missing +
+                                    pg_record_missing(&recount.record, recount.survivors.dead)};
     }
     pthread_mutex_unlock(&recount.lock);
     return ready;
@@ -374,11 +301,8 @@ static void apply(uint32_t round)
     size_t count;
 
     pthread_mutex_lock(&recount.lock);
-    claims = recount.claims;
-    count = recount.claim_count;
-    recount.claims = NULL;
-    recount.apply = recount.broken = false;
-    forget_locked();
+    claims = pg_record_close(&recount.record, &count);
+    recount.apply = false;
     pthread_mutex_unlock(&recount.lock);
     for (size_t i = 0; i < count; i++)
         if (claims[i].weight > claims[i].explained)
@@ -472,7 +396,7 @@ static uint64_t step(void)
     if (failures_of(round) != known)
         return GAS_FOREVER; /* one of us learns of it soon */
     pthread_mutex_lock(&recount.lock);
-    open = recount.claims != NULL || recount.broken;
+    open = pg_record_is_open(&recount.record) || recount.record.broken;
     complete = recount.apply;
     pthread_mutex_unlock(&recount.lock);
     if (!open)
@@ -526,11 +450,11 @@ static void rows_arrived(gas_job_t *job, const gas_msg_t *msg, uint32_t round)
     gas_am_t am = {.handler = PG_HANDLER_RECOUNT, .header = &have, .header_length = sizeof(have)};
 
     pthread_mutex_lock(&recount.lock);
-    for (size_t i = 0; i < msg->data_length / sizeof(row_t) && recount.claims != NULL; i++) {
+    for (size_t i = 0; i < msg->data_length / sizeof(row_t); i++) {
         row_t row;
 
         memcpy(&row, (const char *)msg->data + i * sizeof(row), sizeof(row));
-        explain_locked(row.id, row.weight);
+        pg_record_explain(&recount.record, row.id, row.weight);
     }
     pthread_mutex_unlock(&recount.lock);
     gas_am_send(job, msg->source, &am, NULL, NULL);
@@ -570,14 +494,13 @@ void pg_recount_arrived(gas_job_t *job, gas_msg_t *msg, void *arg)
 
 bool pg_recount_init(void)
 {
-    recount.white = calloc((size_t)pg.size, sizeof(*recount.white));
-    return recount.white != NULL && pg_survivors_init(&recount.survivors);
+    return pg_record_init(&recount.record) && pg_survivors_init(&recount.survivors);
 }
 
 void pg_recount_clear(void)
 {
     pthread_mutex_lock(&recount.lock);
-    forget_locked();
+    pg_record_forget(&recount.record);
     pthread_mutex_unlock(&recount.lock);
 }
 
