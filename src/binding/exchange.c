@@ -3,15 +3,15 @@
  * Not blocking: expect() and then() call back, as queued work, so by an attached thread, like a
  * request; nothing is waited for but buffers that are on their way already.
  *
- * Messages that were sent may have buffers that their receivers fetch later, from the memory of the
- * program's objects. A *flight* counts them; the exchange is not finished before they have all
- * arrived, so that afterwards the program may change its objects. It is memory of its own, as the
- * Exchange may be dropped before (an exception): who counts it down to nothing frees it then.
+ * What was sent is counted by a *flight* (flight.h); the exchange is not finished before all of it
+ * has arrived, so that afterwards the program may change its objects. If the Exchange is dropped
+ * before (an exception), the flight goes on without it.
  */
 #include "exchange.h"
 
 #include "compat.h"
 #include "encoded.h"
+#include "flight.h"
 #include "payload.h"
 #include "settle.h"
 #include "wait.h"
@@ -20,63 +20,11 @@
 
 #define HEAD_MAX (GAS_COLL_HEAD_MAX + sizeof(pg_wire_t))
 
-enum { FLIGHT_DROPPED, FLIGHT_WAITED_FOR, FLIGHT_CALLS };
-
-typedef struct flight {
-    gas_work_t work; /* first: run() gets its address */
-    atomic_int left; /* messages on their way, and 1 until the last one has been sent */
-    int then;        /* what happens after that: one of the three; set before `left` may become 0 */
-    gas_event_t event;
-    PyObject *callback;
-} flight_t;
-
 typedef struct exchange {
     PyObject_HEAD PyObject *members; /* keeps the team claimed or not: its owner knows */
     gas_coll_t *coll;                /* NULL: closed */
-    flight_t *flight;                /* NULL: finished, or dropped */
+    pg_flight_t *flight;             /* NULL: finished, or dropped */
 } exchange_t;
-
-/* ---- flights ---- */
-
-static void flight_run(gas_work_t *work)
-{
-    flight_t *flight = (flight_t *)work;
-
-    if (atomic_load(&pg.phase) == PG_RUNNING) {
-        PyObject *result = PyObject_CallNoArgs(flight->callback);
-
-        if (result == NULL)
-            PyErr_WriteUnraisable(flight->callback);
-        Py_XDECREF(result);
-    }
-    Py_DECREF(flight->callback);
-    free(flight);
-}
-
-/* Any thread, attached or not, also inside handlers. */
-static void flight_land(flight_t *flight)
-{
-    if (atomic_fetch_sub(&flight->left, 1) > 1)
-        return;
-    switch (flight->then) {
-    case FLIGHT_WAITED_FOR:
-        gas_event_set(&flight->event);
-        break;
-    case FLIGHT_CALLS:
-        flight->work = (gas_work_t){
-            .run = flight_run, .depth = GAS_WORK_NOTICE}; /* others may wait for it at any depth */
-        gas_work_push(pg.job, &flight->work);
-        break;
-    default:
-        free(flight);
-    }
-}
-
-static void flight_landed(void *arg, gas_status_t status)
-{
-    (void)status; /* the receiver's failure, which it tells to all */
-    flight_land(arg);
-}
 
 /* ---- beginning and ending ---- */
 
@@ -90,13 +38,11 @@ PyObject *pg_exchange_open(PyObject *members, const gas_coll_args_t *args)
         return NULL;
     self->members = Py_NewRef(members);
     self->coll = NULL;
-    self->flight = gas_alloc_zeroed(sizeof(*self->flight));
+    self->flight = pg_flight_create();
     if (self->flight == NULL) {
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
-    atomic_init(&self->flight->left, 1);
-    gas_event_init(&self->flight->event);
     status = gas_coll_open(team, args, &self->coll);
     if (status != GAS_OK) {
         pg_raise_refused(members, status);
@@ -109,13 +55,11 @@ PyObject *pg_exchange_open(PyObject *members, const gas_coll_args_t *args)
 
 static void drop_flight(exchange_t *self)
 {
-    flight_t *flight = self->flight;
+    pg_flight_t *flight = self->flight;
 
     self->flight = NULL;
-    if (flight == NULL)
-        return;
-    flight->then = FLIGHT_DROPPED;
-    flight_land(flight);
+    if (flight != NULL)
+        pg_flight_drop(flight);
 }
 
 static void close_coll(exchange_t *self)
@@ -172,11 +116,11 @@ static int send_one(exchange_t *self, gas_team_t *team, PyObject *member, pg_pay
     }
     length = gas_coll_head(self->coll, head);
     memcpy(head + length, &wire, sizeof(wire));
-    atomic_fetch_add(&self->flight->left, 1);
+    pg_flight_add(self->flight);
     sent = pg_payload_send_then(payload, gas_team_to_world(team, (int)rank), GAS_HANDLER_COLL, head,
-                                length + sizeof(wire), flight_landed, self->flight);
+                                length + sizeof(wire), pg_flight_landed, self->flight);
     if (sent <= 0)
-        atomic_fetch_sub(&self->flight->left, 1);
+        pg_flight_subtract(self->flight);
     return sent;
 }
 
@@ -392,7 +336,8 @@ int pg_exchange_finish(PyObject *self)
 {
     exchange_t *exchange = (exchange_t *)self;
     gas_waiting_t waiting;
-    flight_t *flight;
+    pg_flight_t *flight;
+    gas_event_t *landed;
     int outcome;
 
     if (pg_enter() < 0)
@@ -403,10 +348,9 @@ int pg_exchange_finish(PyObject *self)
     }
     flight = exchange->flight;
     exchange->flight = NULL;
-    flight->then = FLIGHT_WAITED_FOR;
-    flight_land(flight);
+    landed = pg_flight_await(flight);
     gas_waiting_begin(&waiting, "a large object to be fetched from here", -1);
-    outcome = pg_wait(&flight->event, GAS_FOREVER);
+    outcome = pg_wait(landed, GAS_FOREVER);
     gas_waiting_end(pg.job, &waiting);
     if (outcome < 0) {
         PyObject *exception = PyErr_GetRaisedException();
@@ -417,10 +361,10 @@ int pg_exchange_finish(PyObject *self)
             return -1;
         }
         gas_coll_fail(exchange->coll, GAS_ERR_MISMATCH, "a rank gave it up");
-        pg_wait_landing(&flight->event);
+        pg_wait_landing(landed);
         PyErr_SetRaisedException(exception);
     }
-    free(flight);
+    pg_flight_free(flight);
     if (outcome > 0 && gas_coll_status(exchange->coll) != GAS_OK) {
         pg_raise_failed(exchange->members, gas_coll_status(exchange->coll),
                         gas_coll_text(exchange->coll));
@@ -436,7 +380,7 @@ int pg_exchange_finish(PyObject *self)
 static PyObject *Exchange_then(PyObject *self, PyObject *callback)
 {
     exchange_t *exchange = (exchange_t *)self;
-    flight_t *flight;
+    pg_flight_t *flight;
 
     if (pg_enter() < 0)
         return NULL;
@@ -446,9 +390,7 @@ static PyObject *Exchange_then(PyObject *self, PyObject *callback)
     }
     flight = exchange->flight;
     exchange->flight = NULL;
-    flight->then = FLIGHT_CALLS;
-    flight->callback = Py_NewRef(callback);
-    flight_land(flight);
+    pg_flight_call(flight, callback);
     pg_leave();
     Py_RETURN_NONE;
 }
