@@ -1,10 +1,10 @@
 /*
- * Design notes. `lock` guards the table of open calls; it is a leaf and is taken by the reply
- * handler, under the conduit lock. A slot's generation grows when it is freed, so a reply that
- * comes for a call which nobody knows any more is dropped.
+ * Design notes. A call is in the table of open calls (call_table.h) until its reply arrives; who
+ * takes it out of there has it arrive, so that happens once. A reply that comes for a call which
+ * nobody knows any more is dropped.
  *
  * A call that a Future stands for (`shared`) can have a notice: one item of work, its own, that is
- * queued when the reply arrives. The item takes over the slot's reference. There are two kinds:
+ * queued when the reply arrives. The item takes over the table's reference. There are two kinds:
  * somebody wants to be told (pg_call_notify()), or nobody wants to know (pg_call_abandon()). The
  * second is not even queued for a result that is no exception. A call is abandoned by the finalizer
  * of its Future, which lives until it has been told if it wants to be: so a call has one of them.
@@ -12,6 +12,7 @@
 #include "call.h"
 
 #include "arguments.h"
+#include "call_table.h"
 #include "cancel.h"
 #include "compat.h"
 #include "exports.h"
@@ -23,94 +24,9 @@
 #include "told.h"
 #include "wait.h"
 
-#include <pthread.h>
 #include <stddef.h>
 
 #define CALL_OF_WORK(item) ((pg_call_t *)((char *)(item) - offsetof(pg_call_t, work)))
-
-typedef struct slot {
-    pg_call_t *call; /* NULL: free */
-    uint32_t generation;
-    uint32_t next_free; /* index + 1; 0: the last one */
-} slot_t;
-
-static struct {
-    pthread_mutex_t lock;
-    slot_t *slots;
-    uint32_t capacity;
-    uint32_t free; /* index + 1; 0: none */
-} calls = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static bool slots_grow(void)
-{
-    uint32_t capacity = calls.capacity > 0 ? calls.capacity * 2 : 64;
-    slot_t *slots;
-
-    if (capacity < calls.capacity)
-        return false;
-    slots = realloc(calls.slots, capacity * sizeof(*slots));
-    if (slots == NULL)
-        return false;
-    for (uint32_t i = calls.capacity; i < capacity; i++)
-        slots[i] = (slot_t){NULL, 1, i + 1 < capacity ? i + 2 : 0};
-    calls.free = calls.capacity + 1;
-    calls.slots = slots;
-    calls.capacity = capacity;
-    return true;
-}
-
-static bool slot_take(pg_call_t *call)
-{
-    bool taken = false;
-
-    pthread_mutex_lock(&calls.lock);
-    if (calls.free != 0 || slots_grow()) {
-        uint32_t index = calls.free - 1;
-        slot_t *slot = &calls.slots[index];
-
-        calls.free = slot->next_free;
-        slot->call = call;
-        call->id = (uint64_t)slot->generation << 32 | index;
-        taken = true;
-    }
-    pthread_mutex_unlock(&calls.lock);
-    return taken;
-}
-
-/* Frees the slot of `id`. The call that it held, with the slot's reference; NULL if there is none.
- */
-static pg_call_t *slot_free(uint64_t id)
-{
-    uint32_t index = (uint32_t)id;
-    pg_call_t *call = NULL;
-
-    pthread_mutex_lock(&calls.lock);
-    if (index < calls.capacity && calls.slots[index].generation == (uint32_t)(id >> 32)) {
-        slot_t *slot = &calls.slots[index];
-
-        call = slot->call;
-        slot->call = NULL;
-        slot->generation++;
-        slot->next_free = calls.free;
-        calls.free = index + 1;
-    }
-    pthread_mutex_unlock(&calls.lock);
-    return call;
-}
-
-pg_call_t *pg_call_find(uint64_t id)
-{
-    uint32_t index = (uint32_t)id;
-    pg_call_t *call = NULL;
-
-    pthread_mutex_lock(&calls.lock);
-    if (index < calls.capacity && calls.slots[index].generation == (uint32_t)(id >> 32))
-        call = calls.slots[index].call;
-    if (call != NULL)
-        atomic_fetch_add(&call->references, 1);
-    pthread_mutex_unlock(&calls.lock);
-    return call;
-}
 
 static atomic_uint_least64_t count;
 
@@ -235,7 +151,7 @@ void pg_call_abandon(pg_call_t *call)
         pg_call_unref(call);
 }
 
-/* The call, with its slot's reference, has got its reply, or will get none. Not attached. */
+/* The call, with the table's reference, has got its reply, or will get none. Not attached. */
 static void arrive(gas_job_t *job, pg_call_t *call)
 {
     bool failed = call->orphaned || pg_outcome_is_failure(call->head.outcome);
@@ -262,24 +178,19 @@ static void arrive(gas_job_t *job, pg_call_t *call)
         pg_call_unref(call);
 }
 
+static bool is_to(const pg_call_t *call, int rank)
+{
+    return call->owner == rank;
+}
+
 void pg_calls_rank_failed(gas_job_t *job, int rank)
 {
-    for (uint32_t i = 0;; i++) {
-        pg_call_t *call = NULL;
-        uint64_t id = 0;
+    uint32_t index = 0;
+    pg_call_t *call;
 
-        pthread_mutex_lock(&calls.lock);
-        if (i >= calls.capacity) {
-            pthread_mutex_unlock(&calls.lock);
-            return;
-        }
-        if (calls.slots[i].call != NULL && calls.slots[i].call->owner == rank)
-            id = (uint64_t)calls.slots[i].generation << 32 | i;
-        pthread_mutex_unlock(&calls.lock);
-        if (id != 0 && (call = slot_free(id)) != NULL) {
-            call->orphaned = true;
-            arrive(job, call);
-        }
+    while ((call = pg_call_table_take_next(&index, is_to, rank)) != NULL) {
+        call->orphaned = true;
+        arrive(job, call);
     }
 }
 
@@ -295,7 +206,7 @@ void pg_call_replied(gas_job_t *job, gas_msg_t *msg, void *arg)
         pg_payload_arrived(msg, &head.wire);
         /* A refusal at the end of both ranks is no news: the call will be ended with all others. */
         if (head.outcome != PG_OUTCOME_ENDED || !atomic_load(&pg.ending))
-            call = slot_free(head.call);
+            call = pg_call_table_take(head.call);
     }
     if (call == NULL) {
         if (sound)
@@ -358,7 +269,7 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
         pg_completion_init(&call->arrived);
         pg_completion_init(&call->refused);
     }
-    if (call == NULL || !slot_take(call)) {
+    if (call == NULL || !pg_call_table_put(call)) {
         free(call);
         pg_payload_unref(payload);
         PyErr_NoMemory();
@@ -373,7 +284,7 @@ static pg_call_t *start(int owner, pg_op_t op, uint64_t object, PyObject *args, 
         pg_name_told(&head.name, owner);
     if (sent >= 0)
         return call;
-    slot_free(call->id);
+    pg_call_table_take(call->id);
     free(call);
     return NULL;
 }
@@ -473,14 +384,9 @@ PyObject *pg_call_result(pg_call_t *call, pg_outcome_t *outcome)
 static void forsake(pg_call_t *call)
 {
     PyObject *reason = PyErr_GetRaisedException();
-    bool open;
 
     call->work.run = abandoned_run;
-    pthread_mutex_lock(&calls.lock);
-    open = calls.slots[(uint32_t)call->id].call == call;
-    call->forsaken = open;
-    pthread_mutex_unlock(&calls.lock);
-    if (!open) {
+    if (!pg_call_table_forsake(call)) {
         pg_wait_landing(&call->event); /* the reply is there */
         if (call->head.outcome == PG_OUTCOME_RETURNABLE && atomic_load(&pg.phase) == PG_RUNNING) {
             gas_work_push(pg.job, &call->work);
@@ -543,28 +449,24 @@ bool pg_calls_are_ending(void)
     return atomic_load(&ending);
 }
 
+static bool is_shared(const pg_call_t *call, int unused)
+{
+    (void)unused;
+    return call->shared;
+}
+
 static void end_all(void)
 {
-    for (uint32_t i = 0;; i++) {
-        pg_call_t *call = NULL;
-        uint64_t id = 0;
+    uint32_t index = 0;
+    pg_call_t *call;
 
-        pthread_mutex_lock(&calls.lock);
-        if (i >= calls.capacity) {
-            pthread_mutex_unlock(&calls.lock);
-            return;
-        }
-        if (calls.slots[i].call != NULL && calls.slots[i].call->shared)
-            id = (uint64_t)calls.slots[i].generation << 32 | i;
-        pthread_mutex_unlock(&calls.lock);
-        if (id != 0 && (call = slot_free(id)) != NULL) {
-            gas_work_t *notice = pg_completion_finish(&call->arrived, true);
+    while ((call = pg_call_table_take_next(&index, is_shared, 0)) != NULL) {
+        gas_work_t *notice = pg_completion_finish(&call->arrived, true);
 
-            if (notice != NULL)
-                notice->run(notice);
-            else
-                pg_call_unref(call);
-        }
+        if (notice != NULL)
+            notice->run(notice);
+        else
+            pg_call_unref(call);
     }
 }
 
@@ -577,6 +479,6 @@ void pg_calls_end(void)
 
 void pg_calls_after_fork(void)
 {
-    pthread_mutex_init(&calls.lock, NULL);
+    pg_call_table_after_fork();
     pg_completion_after_fork();
 }

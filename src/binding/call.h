@@ -18,7 +18,7 @@ typedef struct pg_call {
     uint64_t object;      /* of the request, 0: none; constant, as are the next two */
     uint32_t thread;      /* whose it is (request.h) */
     bool shared;          /* a Future's; else it has one waiter, pg_call_blocking() */
-    bool forsaken;        /* that one has left; written under the lock of call.c while it is open */
+    bool forsaken;        /* that one has left; written under the table's lock while it is open */
     gas_event_t event;    /* of a call with one waiter: set when reply is there */
     pg_reply_head_t head; /* of the reply, once that has arrived */
     gas_msg_t *reply;     /* the call's, once it has arrived; NULL if it never will: the owner has
@@ -76,9 +76,6 @@ void pg_call_abandon(pg_call_t *call);
 /* Somebody has seen that the reply has arrived: what it hands over does not go back, also if the
  * call is abandoned. Once it has arrived. */
 void pg_call_keep(pg_call_t *call);
-
-/* A new reference to the open call with this id, or NULL. Any thread, also inside handlers. */
-pg_call_t *pg_call_find(uint64_t id);
 
 /* The job is over and no handler runs any more: open calls arrive without a reply, and who waits
  * for them gets the exception of pg_require_job(). */

@@ -16,12 +16,13 @@
  * job is gone, the answers are dropped on their way, as any reply is.
  *
  * The lock is a leaf, taken by handlers under the conduit lock, and by attached threads. Nothing is
- * sent, pushed or freed under it. The ids of one caller's calls differ in their low bits (call.c),
- * so they spread evenly; those of two entries are equal only if a peer is out of its mind, so that
- * entries are taken out by their address.
+ * sent, pushed or freed under it. The ids of one caller's calls differ in their low bits
+ * (call_table.c), so they spread evenly; those of two entries are equal only if a peer is out of
+ * its mind, so that entries are taken out by their address.
  */
 #include "cancel.h"
 
+#include "call_table.h"
 #include "failure.h"
 
 #include <pthread.h>
@@ -229,7 +230,7 @@ void pg_cancel_refused(gas_job_t *job, gas_msg_t *msg, void *arg)
     (void)arg;
     if (msg->header_length == sizeof(head)) {
         memcpy(&head, msg->header, sizeof(head));
-        call = pg_call_find(head.call);
+        call = pg_call_table_find(head.call);
     }
     if (call != NULL) {
         if (call->shared && !pg_completion_is_done(&call->refused))

@@ -31,8 +31,8 @@
  * seen is reported there; one that is not settled leaves its call behind (pg_call_abandon()), and
  * the report is made from the queue of work once the reply is there.
  *
- * Locks: critical section of a Future > locks of completion.c and call.c, which are leaves. No
- * Python code runs under any of them.
+ * Locks: critical section of a Future > locks of completion.c and call_table.c, which are leaves.
+ * No Python code runs under any of them.
  */
 #include "future.h"
 
