@@ -55,32 +55,35 @@ bool pg_call_table_put(pg_call_t *call)
     return put;
 }
 
-static inline bool is_slot_of_locked(uint64_t id)
+/* The call with this id; NULL if there is none. A free slot has a generation that no call has had
+ * yet, but which a malformed message may have. */
+static inline pg_call_t *find_locked(uint64_t id)
 {
     uint32_t index = (uint32_t)id;
 
-    return index < table.capacity && table.slots[index].generation == (uint32_t)(id >> 32);
+    return index < table.capacity && table.slots[index].generation == (uint32_t)(id >> 32)
+               ? table.slots[index].call
+               : NULL;
 }
 
-static inline pg_call_t *take_locked(uint32_t index)
+static inline void free_locked(uint32_t index)
 {
     slot_t *slot = &table.slots[index];
-    pg_call_t *call = slot->call;
 
     slot->call = NULL;
     slot->generation++;
     slot->next_free = table.free;
     table.free = index + 1;
-    return call;
 }
 
 pg_call_t *pg_call_table_take(uint64_t id)
 {
-    pg_call_t *call = NULL;
+    pg_call_t *call;
 
     pthread_mutex_lock(&table.lock);
-    if (is_slot_of_locked(id))
-        call = take_locked((uint32_t)id);
+    call = find_locked(id);
+    if (call != NULL)
+        free_locked((uint32_t)id);
     pthread_mutex_unlock(&table.lock);
     return call;
 }
@@ -96,8 +99,10 @@ pg_call_t *pg_call_table_take_next(uint32_t *index, bool (*wanted)(const pg_call
 
         pthread_mutex_lock(&table.lock); /* for each anew: there may be many */
         more = i < table.capacity;
-        if (more && table.slots[i].call != NULL && wanted(table.slots[i].call, arg))
-            call = take_locked(i);
+        if (more && table.slots[i].call != NULL && wanted(table.slots[i].call, arg)) {
+            call = table.slots[i].call;
+            free_locked(i);
+        }
         pthread_mutex_unlock(&table.lock);
     }
     return call;
@@ -105,11 +110,10 @@ pg_call_t *pg_call_table_take_next(uint32_t *index, bool (*wanted)(const pg_call
 
 pg_call_t *pg_call_table_find(uint64_t id)
 {
-    pg_call_t *call = NULL;
+    pg_call_t *call;
 
     pthread_mutex_lock(&table.lock);
-    if (is_slot_of_locked(id))
-        call = table.slots[(uint32_t)id].call;
+    call = find_locked(id);
     if (call != NULL)
         atomic_fetch_add(&call->references, 1);
     pthread_mutex_unlock(&table.lock);
