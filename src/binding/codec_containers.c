@@ -286,27 +286,6 @@ static int put_dict(pg_writer_t *writer, PyObject *dict, PyObject *twin, bool re
     return pg_writer_leave(writer, dict, pg_put_pairs(writer, twin));
 }
 
-int pg_put_dict(pg_writer_t *writer, PyObject *dict)
-{
-    bool recurs = pg_may_recur(writer, dict, 0);
-
-    if (recurs) {
-        int again = pg_put_again(writer, dict);
-
-        if (again != 0)
-            return again < 0 ? -1 : 0;
-    }
-#ifdef Py_GIL_DISABLED
-    PyObject *twin = PyDict_Copy(dict); /* no other thread changes that one */
-    int outcome = twin != NULL ? put_dict(writer, dict, twin, recurs) : -1;
-
-    Py_XDECREF(twin);
-    return outcome;
-#else
-    return put_dict(writer, dict, dict, recurs);
-#endif
-}
-
 static int put_members(pg_writer_t *writer, PyObject *set, Py_ssize_t size)
 {
     PyObject *iterator = PyObject_GetIter(set), *item = NULL;
@@ -351,25 +330,41 @@ static int put_set(pg_writer_t *writer, PyObject *set, PyObject *twin, bool recu
     return recurs && frozen ? number_late(writer, set, tag_at, PG_TAG_FROZENSET_KNOWN) : 0;
 }
 
-int pg_put_set(pg_writer_t *writer, PyObject *set)
+typedef int (*put_fn)(pg_writer_t *writer, PyObject *table, PyObject *twin, bool recurs);
+
+/* A dict or a set, if it was not met before. `put` writes the contents of its twin, which no other
+ * thread changes: itself or, without an interpreter lock, a copy. */
+static inline int put_table(pg_writer_t *writer, PyObject *table, put_fn put,
+                            PyObject *(*copy)(PyObject *table))
 {
-    bool recurs = pg_may_recur(writer, set, 0);
+    bool recurs = pg_may_recur(writer, table, 0);
 
     if (recurs) {
-        int again = pg_put_again(writer, set);
+        int again = pg_put_again(writer, table);
 
         if (again != 0)
             return again < 0 ? -1 : 0;
     }
 #ifdef Py_GIL_DISABLED
-    PyObject *twin = PyFrozenSet_New(set); /* a frozenset is its own copy */
-    int outcome = twin != NULL ? put_set(writer, set, twin, recurs) : -1;
+    PyObject *twin = copy(table);
+    int outcome = twin != NULL ? put(writer, table, twin, recurs) : -1;
 
     Py_XDECREF(twin);
     return outcome;
 #else
-    return put_set(writer, set, set, recurs);
+    (void)copy;
+    return put(writer, table, table, recurs);
 #endif
+}
+
+int pg_put_dict(pg_writer_t *writer, PyObject *dict)
+{
+    return put_table(writer, dict, put_dict, PyDict_Copy);
+}
+
+int pg_put_set(pg_writer_t *writer, PyObject *set)
+{
+    return put_table(writer, set, put_set, PyFrozenSet_New); /* a frozenset is its own copy */
 }
 
 /* ---- iterators of a reduction ---- */
