@@ -38,6 +38,13 @@ def _each(members: Any, objs: Any) -> Sequence[Any]:
     return each
 
 
+def _not_for_out(value: Any, by: Operator) -> TypeError:
+    return TypeError(
+        f"`out` is for arrays of numbers and named operators, not for "
+        f"{type(value).__name__} and {by!r}"
+    )
+
+
 class Begin:
     """The beginnings; a base of `pygas.Team`.
 
@@ -175,10 +182,7 @@ class Begin:
             if arrays.reducible(value, by):
                 call = arrays.reduce(members, kind, value, by, root, out, ordered)
             elif out is not None:
-                raise TypeError(
-                    f"`out` is for arrays of numbers and named operators, not for "
-                    f"{type(value).__name__} and {by!r}"
-                )
+                raise _not_for_out(value, by)
         except Exception as exception:
             drive.refuse(members, kind, exception)
             raise
@@ -209,10 +213,7 @@ class Begin:
             if arrays.reducible(values, by):
                 call = arrays.reduce_scatter(members, values, by, out, ordered)
             elif out is not None:
-                raise TypeError(
-                    f"`out` is for arrays of numbers and named operators, not for "
-                    f"{type(values).__name__} and {by!r}"
-                )
+                raise _not_for_out(values, by)
             else:
                 each = _each(members, values)
         except Exception as exception:
