@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import pickle
-import random
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
+
+from boxes import Box, Holder
 
 import pygas
 from pygas._job import core
@@ -22,61 +23,8 @@ from pygas._job import core
 ROOM = 60
 
 
-class Box:
-    """An object that holds others."""
-
-    born: ClassVar[list[None]] = []  # lists: without an interpreter lock += loses some
-    gone: ClassVar[list[None]] = []
-
-    def __init__(self) -> None:
-        Box.born.append(None)
-        self.items: list[Any] = []
-
-    def __del__(self) -> None:
-        Box.gone.append(None)
-
-    def put(self, *items: Any) -> None:
-        """Keep things; the oldest go when there are too many."""
-        self.items.extend(items)
-        del self.items[:-8]
-
-    def take(self) -> Any:
-        """Give something away."""
-        return self.items.pop() if self.items else None
-
-    def look(self) -> list[Any]:
-        """Return copies of all there is."""
-        return self.items
-
-    def each(self) -> Any:
-        """A generator, which comes as a Proxy."""
-        yield from list(self.items)
-
-    def fail(self, item: Any) -> None:
-        """Raise an exception that refers to something."""
-        raise LookupError(item, pygas.Proxy(Box()))
-
-
-class Player:
+class Player(Holder):
     """What one thread does."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.held: list[Any] = [pygas.Proxy(Box())]
-        self.futures: list[Any] = []
-
-    def any(self) -> Any:
-        """Return one of the Proxies that this thread holds."""
-        return self.random.choice(self.held)
-
-    def rank(self) -> Any:
-        """Return any rank."""
-        return pygas.at(self.random.randrange(pygas.THREADS))
-
-    def hold(self, *things: Any) -> None:
-        """Hold on to Proxies to boxes."""
-        self.held.extend(p for p in things if isinstance(p, Box))
-        del self.held[: max(0, len(self.held) - ROOM)]
 
     def create(self) -> None:
         """Make a box, here or there."""
@@ -99,10 +47,6 @@ class Player:
         found = self.any().look()
         if found:
             self.hold(*found[:2])
-
-    def drop(self) -> None:
-        """Forget some Proxies."""
-        del self.held[: self.random.randrange(len(self.held))]
 
     def copy(self) -> None:
         """Have Proxies of other kinds to the same objects."""
@@ -197,7 +141,7 @@ def main() -> None:
     steps = int(sys.argv[1])
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     pygas.barrier()
-    players = [Player(seed * 1000 + pygas.MYTHREAD * 10 + i) for i in range(3)]
+    players = [Player(seed * 1000 + pygas.MYTHREAD * 10 + i, ROOM) for i in range(3)]
     threads = [threading.Thread(target=player.play, args=(steps,)) for player in players[1:]]
     for thread in threads:
         thread.start()
@@ -211,7 +155,7 @@ def main() -> None:
         pygas.barrier()
         empty()
         time.sleep(0.02)
-        mine = (core().counts(), len(Box.born) - len(Box.gone))
+        mine = (core().counts(), Box.alive())
         if all(pygas.broadcast(mine == ((0, 0), 0), root) for root in range(pygas.THREADS)):
             break
     print(f"rank {pygas.MYTHREAD}: left {core().counts()}, {mine[1]} alive")

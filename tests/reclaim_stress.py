@@ -17,37 +17,13 @@ import threading
 import time
 from typing import Any
 
+from boxes import Box, Holder
+
 import pygas
 from pygas._job import core
 
 ROOM = 30
 LASTS = 1.0  # seconds
-
-
-class Box:
-    """An object that holds others."""
-
-    alive = 0
-
-    def __init__(self) -> None:
-        Box.alive += 1
-        self.items: list[Any] = []
-
-    def __del__(self) -> None:
-        Box.alive -= 1
-
-    def put(self, *items: Any) -> None:
-        """Keep things; the oldest go when there are too many."""
-        self.items.extend(items)
-        del self.items[:-6]
-
-    def take(self) -> Any:
-        """Give something away."""
-        return self.items.pop() if self.items else None
-
-    def look(self) -> list[Any]:
-        """Return copies of all there is."""
-        return self.items
 
 
 common: list[Any] = []
@@ -59,29 +35,17 @@ def keep(thing: Any) -> Any:
     return common.pop(0) if len(common) > ROOM else thing
 
 
-class Player(threading.Thread):
+class Player(Holder):
     """What one thread does."""
 
     def __init__(self, seed: int) -> None:
-        super().__init__()
-        self.random = random.Random(seed)
-        self.held: list[Any] = [pygas.Proxy(Box())]
-        self.futures: list[Any] = []
+        super().__init__(seed, ROOM)
         self.failure: BaseException | None = None
         self.steps = 0
 
-    def any(self) -> Any:
-        """Return one of the Proxies that this thread holds."""
-        return self.random.choice(self.held)
-
-    def hold(self, *things: Any) -> None:
-        """Hold on to Proxies to boxes."""
-        self.held.extend(p for p in things if isinstance(p, Box))
-        del self.held[: max(0, len(self.held) - ROOM)]
-
     def step(self) -> None:
         """Do something."""
-        rank = pygas.at(self.random.randrange(pygas.THREADS))
+        rank = self.rank()
         match self.random.randrange(8):
             case 0:
                 self.hold(rank.new(Box), pygas.Proxy(Box()))
@@ -100,9 +64,9 @@ class Player(threading.Thread):
                     self.futures[0].cancel()
                     del self.futures[:5]
             case 7:
-                del self.held[: self.random.randrange(len(self.held))]
+                self.drop()
 
-    def run(self) -> None:
+    def play(self) -> None:
         """Do that for a while. What fails because a rank has failed is fine, nothing else."""
         end = time.monotonic() + LASTS
         while time.monotonic() < end and self.failure is None:
@@ -129,18 +93,20 @@ def main() -> None:
     victims = [int(word) for word in sys.argv[2:]]
     pygas.barrier()
     players = [Player(seed * 100 + pygas.MYTHREAD * 10 + i) for i in range(2)]
-    for player in players:
-        player.start()
+    threads = [threading.Thread(target=player.play) for player in players]
+    for thread in threads:
+        thread.start()
     if pygas.MYTHREAD in victims:
         fall(seed * 7 + pygas.MYTHREAD)
-    for player in players:
-        player.join()
+    for thread in threads:
+        thread.join()
     for player in players:
         if player.failure is not None:
             raise player.failure
     steps = sum(player.steps for player in players)
     players.clear()
-    del player
+    threads.clear()
+    del player, thread
     while not all(rank in pygas.failed_ranks() for rank in victims):
         time.sleep(0.01)
     pygas.collect()  # all survivors are here: nothing comes any more
@@ -149,7 +115,7 @@ def main() -> None:
     until_gone_together()
     left = core().exported()
     assert not left, (pygas.MYTHREAD, left[:5])
-    assert Box.alive == 0, Box.alive
+    assert Box.alive() == 0, Box.alive()
     print(f"well {steps}")
 
 
