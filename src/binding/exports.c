@@ -1,6 +1,5 @@
 /*
- * Design notes. `lock` guards the table. It is a leaf, and no Python code runs while it is held.
- * Memory is malloc's, since handlers come here.
+ * Design notes. The table and its lock are in export_table.h; the lock guards `exports`, too.
  *
  * An entry is *free*, *live* (it has weight or pins), or *dying*: it has neither and waits, in the
  * list `dying`, for a thread that may let go of a Python object. That is a piece of work like a
@@ -14,165 +13,25 @@
 
 #include "affinity.h"
 #include "compat.h"
+#include "export_table.h"
 #include "recount.h"
 #include "request.h"
 #include "weight.h"
 
-#include <pthread.h>
-
 #define RECLAIM_MOST 32   /* objects let go of in one item of work, so that others get a turn */
 #define GATHER_NS 500000u /* for which they gather */
 
-typedef struct entry {
-    PyObject *object; /* NULL: free */
-    gas_home_t *home; /* where its requests run, a reference; NULL: anywhere */
-    uint64_t weight;  /* out at other ranks and in messages */
-    uint32_t pins;    /* of this rank: payloads, requests that wait, pickles */
-    uint32_t generation;
-    uint32_t next; /* index + 1 of the next free one, or of the next in its bucket; 0: none */
-    uint32_t next_dying;
-    bool is_dying; /* in the list `dying` */
-    char *where;   /* while tracing: where it was shared first */
-} entry_t;
-
 static struct {
-    pthread_mutex_t lock;
-    entry_t *entries;
-    uint32_t *buckets; /* by the object's address: index + 1 of the first; as many as `capacity` */
-    uint32_t capacity; /* a power of two */
-    uint32_t count;
-    uint32_t free, dying; /* index + 1; 0: none */
-    atomic_bool any_home; /* there has been an entry with one */
-    bool reclaiming;      /* `reclaim` is due, queued or runs */
-    bool garbage;         /* it has become due under this hold of the lock */
-    atomic_bool due;      /* and is to be queued */
-    uint64_t since;       /* when the progress thread saw that; its own */
+    uint32_t dying;  /* index + 1 of the first; 0: none */
+    bool reclaiming; /* `reclaim` is due, queued or runs */
+    bool garbage;    /* it has become due under this hold of the lock */
+    atomic_bool due; /* and is to be queued */
+    uint64_t since;  /* when the progress thread saw that; its own */
     gas_work_t reclaim;
     int64_t *ledger;    /* see recount.h */
     pg_mutex_t tracing; /* guards the next one */
     PyObject *trace;    /* asked where an object is shared; NULL: nobody wants to know */
-} exports = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* ---- the table, under the lock ---- */
-
-static uint32_t *bucket_of(const PyObject *object)
-{
-    uint64_t hash = ((uint64_t)(uintptr_t)object >> 4) * 0x9E3779B97F4A7C15u;
-
-    return &exports.buckets[hash >> 32 & (exports.capacity - 1)];
-}
-
-static void link_entry(uint32_t index)
-{
-    entry_t *entry = &exports.entries[index];
-    uint32_t *bucket = bucket_of(entry->object);
-
-    entry->next = *bucket;
-    *bucket = index + 1;
-}
-
-static void unlink_entry(uint32_t index)
-{
-    uint32_t *at = bucket_of(exports.entries[index].object);
-
-    while (*at != index + 1)
-        at = &exports.entries[*at - 1].next;
-    *at = exports.entries[index].next;
-}
-
-static bool grow(void)
-{
-    uint32_t before = exports.capacity, capacity = before > 0 ? before * 2 : 64;
-    entry_t *entries;
-    uint32_t *buckets;
-
-    if (capacity < before)
-        return false;
-    entries = realloc(exports.entries, capacity * sizeof(*entries));
-    if (entries == NULL)
-        return false;
-    exports.entries = entries;
-    buckets = calloc(capacity, sizeof(*buckets));
-    if (buckets == NULL)
-        return false;
-    free(exports.buckets);
-    exports.buckets = buckets;
-    exports.capacity = capacity;
-    for (uint32_t i = 0; i < before; i++)
-        if (entries[i].object != NULL)
-            link_entry(i);
-    for (uint32_t i = before; i < capacity; i++)
-        entries[i] = (entry_t){.generation = 1, .next = i + 1 < capacity ? i + 2 : 0};
-    exports.free = before + 1;
-    return true;
-}
-
-static entry_t *find(uint64_t id)
-{
-    uint32_t index = (uint32_t)id;
-    entry_t *entry;
-
-    if (index >= exports.capacity)
-        return NULL;
-    entry = &exports.entries[index];
-    return entry->generation == (uint32_t)(id >> 32) && entry->object != NULL ? entry : NULL;
-}
-
-static uint64_t id_of(uint32_t index)
-{
-    return (uint64_t)exports.entries[index].generation << 32 | index;
-}
-
-static uint32_t look_up(const PyObject *object, const gas_home_t *home)
-{
-    uint32_t index = exports.capacity > 0 ? *bucket_of(object) : 0;
-
-    while (index != 0 &&
-           (exports.entries[index - 1].object != object || exports.entries[index - 1].home != home))
-        index = exports.entries[index - 1].next;
-    return index;
-}
-
-/* The index of the object's entry, made if need be; -1 without memory. */
-static int64_t enter(PyObject *object, gas_home_t *home)
-{
-    uint32_t index = look_up(object, home);
-
-    if (index != 0)
-        return index - 1;
-    if (exports.free == 0 && !grow())
-        return -1;
-    index = exports.free - 1;
-    exports.free = exports.entries[index].next;
-    exports.entries[index].object = Py_NewRef(object);
-    exports.entries[index].home = gas_home_ref(home);
-    if (home != NULL)
-        atomic_store(&exports.any_home, true);
-    exports.count++;
-    link_entry(index);
-    return index;
-}
-
-/* Takes the entry out. The references to its object and its *home are the caller's. An index whose
- * generations are used up is not used again. */
-static PyObject *take_out(uint32_t index, gas_home_t **home)
-{
-    entry_t *entry = &exports.entries[index];
-    PyObject *object = entry->object;
-
-    *home = entry->home;
-    unlink_entry(index);
-    entry->object = NULL;
-    entry->home = NULL;
-    free(entry->where);
-    entry->where = NULL;
-    exports.count--;
-    if (++entry->generation != 0) {
-        entry->next = exports.free;
-        exports.free = index + 1;
-    }
-    return object;
-}
+} exports;
 
 /* ---- letting go ---- */
 
@@ -182,19 +41,19 @@ static PyObject *next_dead(gas_home_t **home)
 {
     PyObject *object = NULL;
 
-    pthread_mutex_lock(&exports.lock);
+    pthread_mutex_lock(&pg_export_table.lock);
     while (object == NULL && exports.dying != 0) {
         uint32_t index = exports.dying - 1;
-        entry_t *entry = &exports.entries[index];
+        pg_export_entry_t *entry = &pg_export_table.entries[index];
 
         exports.dying = entry->next_dying;
         entry->is_dying = false;
         if (entry->weight == 0 && entry->pins == 0)
-            object = take_out(index, home);
+            object = pg_export_table_take_out(index, home);
     }
     if (object == NULL)
         exports.reclaiming = false;
-    pthread_mutex_unlock(&exports.lock);
+    pthread_mutex_unlock(&pg_export_table.lock);
     return object;
 }
 
@@ -249,20 +108,20 @@ uint64_t pg_exports_tend(void)
 }
 
 /* Has the entry let go of if it has become garbage. */
-static void bury_if_dead(entry_t *entry)
+static void bury_if_dead(pg_export_entry_t *entry)
 {
     if (entry->weight > 0 || entry->pins > 0 || entry->is_dying)
         return;
     entry->is_dying = true;
     entry->next_dying = exports.dying;
-    exports.dying = (uint32_t)(entry - exports.entries) + 1;
+    exports.dying = (uint32_t)(entry - pg_export_table.entries) + 1;
     exports.garbage |= !exports.reclaiming;
     exports.reclaiming = true;
 }
 
 void pg_exports_lock(void)
 {
-    pthread_mutex_lock(&exports.lock);
+    pthread_mutex_lock(&pg_export_table.lock);
 }
 
 void pg_exports_unlock(void)
@@ -270,7 +129,7 @@ void pg_exports_unlock(void)
     bool garbage = exports.garbage;
 
     exports.garbage = false;
-    pthread_mutex_unlock(&exports.lock);
+    pthread_mutex_unlock(&pg_export_table.lock);
     if (garbage)
         hurry();
 }
@@ -308,19 +167,19 @@ int pg_exports_pin_object(PyObject *object, gas_home_t *home, uint64_t *id)
     char *where = where_now();
     int64_t index;
 
-    pthread_mutex_lock(&exports.lock);
-    index = enter(object, home);
+    pthread_mutex_lock(&pg_export_table.lock);
+    index = pg_export_table_enter(object, home);
     if (index >= 0) {
-        entry_t *entry = &exports.entries[index];
+        pg_export_entry_t *entry = &pg_export_table.entries[index];
 
         entry->pins++;
-        *id = id_of((uint32_t)index);
+        *id = pg_export_table_id((uint32_t)index);
         if (entry->where == NULL) {
             entry->where = where;
             where = NULL;
         }
     }
-    pthread_mutex_unlock(&exports.lock);
+    pthread_mutex_unlock(&pg_export_table.lock);
     free(where);
     if (index >= 0)
         return 0;
@@ -330,7 +189,7 @@ int pg_exports_pin_object(PyObject *object, gas_home_t *home, uint64_t *id)
 
 bool pg_exports_pin_locked(uint64_t id)
 {
-    entry_t *entry = find(id);
+    pg_export_entry_t *entry = pg_export_table_find(id);
 
     if (entry != NULL)
         entry->pins++;
@@ -349,7 +208,7 @@ bool pg_exports_pin(uint64_t id)
 
 void pg_exports_unpin_locked(uint64_t id)
 {
-    entry_t *entry = find(id);
+    pg_export_entry_t *entry = pg_export_table_find(id);
 
     if (entry == NULL)
         return;
@@ -369,14 +228,14 @@ void pg_exports_unpin(uint64_t id)
 gas_home_t *pg_exports_home(uint64_t id)
 {
     gas_home_t *home;
-    entry_t *entry;
+    pg_export_entry_t *entry;
 
-    if (!atomic_load_explicit(&exports.any_home, memory_order_relaxed))
+    if (!atomic_load_explicit(&pg_export_table.any_home, memory_order_relaxed))
         return NULL;
-    pthread_mutex_lock(&exports.lock);
-    entry = find(id);
+    pthread_mutex_lock(&pg_export_table.lock);
+    entry = pg_export_table_find(id);
     home = entry != NULL ? gas_home_ref(entry->home) : NULL;
-    pthread_mutex_unlock(&exports.lock);
+    pthread_mutex_unlock(&pg_export_table.lock);
     return home;
 }
 
@@ -384,11 +243,11 @@ gas_home_t *pg_exports_home(uint64_t id)
 static PyObject *get(uint64_t id, gas_home_t **home, bool pinned)
 {
     PyObject *object = NULL;
-    entry_t *entry;
+    pg_export_entry_t *entry;
 
     *home = NULL;
     pg_exports_lock();
-    entry = find(id);
+    entry = pg_export_table_find(id);
     if (entry != NULL) {
         object = Py_NewRef(entry->object);
         *home = gas_home_ref(entry->home);
@@ -416,7 +275,7 @@ PyObject *pg_exports_redeem(uint64_t id, gas_home_t **home)
 
 uint64_t pg_exports_mint_locked(uint64_t id, uint64_t weight, int destination, uint32_t *round)
 {
-    entry_t *entry = find(id);
+    pg_export_entry_t *entry = pg_export_table_find(id);
 
     *round = pg_recount_sent(exports.ledger, destination);
     if (entry == NULL || entry->weight > UINT64_MAX - weight)
@@ -436,7 +295,7 @@ uint64_t pg_exports_mint(uint64_t id, uint64_t weight, int destination, uint32_t
 /* Weight that is out no longer. */
 static void subtract(uint64_t id, uint64_t weight)
 {
-    entry_t *entry = find(id);
+    pg_export_entry_t *entry = pg_export_table_find(id);
 
     /* A peer that gives back more than there is does not know what it does: keep the object. */
     if (entry == NULL || weight > entry->weight)
@@ -467,12 +326,13 @@ void pg_exports_lose(uint64_t id, uint64_t weight)
 
 pg_claim_t *pg_exports_record_locked(size_t *count)
 {
-    pg_claim_t *claims = malloc((exports.count + 1) * sizeof(*claims));
+    pg_claim_t *claims = malloc((pg_export_table.count + 1) * sizeof(*claims));
     size_t used = 0;
 
-    for (uint32_t i = 0; claims != NULL && i < exports.capacity; i++)
-        if (exports.entries[i].object != NULL && exports.entries[i].weight > 0)
-            claims[used++] = (pg_claim_t){id_of(i), exports.entries[i].weight, 0};
+    for (uint32_t i = 0; claims != NULL && i < pg_export_table.capacity; i++)
+        if (pg_export_table.entries[i].object != NULL && pg_export_table.entries[i].weight > 0)
+            claims[used++] =
+                (pg_claim_t){pg_export_table_id(i), pg_export_table.entries[i].weight, 0};
     *count = used;
     return claims;
 }
@@ -492,9 +352,9 @@ bool pg_exports_has(uint64_t id)
 {
     bool has;
 
-    pthread_mutex_lock(&exports.lock);
-    has = find(id) != NULL;
-    pthread_mutex_unlock(&exports.lock);
+    pthread_mutex_lock(&pg_export_table.lock);
+    has = pg_export_table_find(id) != NULL;
+    pthread_mutex_unlock(&pg_export_table.lock);
     return has;
 }
 
@@ -502,25 +362,21 @@ size_t pg_exports_count(void)
 {
     size_t count;
 
-    pthread_mutex_lock(&exports.lock);
-    count = exports.count;
-    pthread_mutex_unlock(&exports.lock);
+    pthread_mutex_lock(&pg_export_table.lock);
+    count = pg_export_table.count;
+    pthread_mutex_unlock(&pg_export_table.lock);
     return count;
 }
 
 void pg_exports_clear(void)
 {
-    entry_t *entries;
+    pg_export_entry_t *entries;
     uint32_t capacity;
 
-    pthread_mutex_lock(&exports.lock);
-    entries = exports.entries;
-    capacity = exports.capacity;
-    free(exports.buckets);
-    exports.entries = NULL;
-    exports.buckets = NULL;
-    exports.capacity = exports.count = exports.free = exports.dying = 0;
-    pthread_mutex_unlock(&exports.lock);
+    pthread_mutex_lock(&pg_export_table.lock);
+    entries = pg_export_table_clear(&capacity);
+    exports.dying = 0;
+    pthread_mutex_unlock(&pg_export_table.lock);
     for (uint32_t i = 0; i < capacity; i++) {
         free(entries[i].where);
         Py_XDECREF(entries[i].object);
@@ -534,20 +390,20 @@ pg_export_t *pg_exports_list(size_t *count)
     pg_export_t *list;
     size_t used = 0;
 
-    pthread_mutex_lock(&exports.lock);
-    list = malloc((exports.count + 1) * sizeof(*list));
-    for (uint32_t i = 0; list != NULL && i < exports.capacity; i++) {
-        entry_t *entry = &exports.entries[i];
+    pthread_mutex_lock(&pg_export_table.lock);
+    list = malloc((pg_export_table.count + 1) * sizeof(*list));
+    for (uint32_t i = 0; list != NULL && i < pg_export_table.capacity; i++) {
+        pg_export_entry_t *entry = &pg_export_table.entries[i];
 
         if (entry->object != NULL)
-            list[used++] = (pg_export_t){id_of(i),
-                                         entry->weight,
-                                         entry->pins,
-                                         Py_NewRef(entry->object),
-                                         gas_home_ref(entry->home),
-                                         entry->where};
+            list[used++] = (pg_export_t){.id = pg_export_table_id(i),
+                                         .weight = entry->weight,
+                                         .pins = entry->pins,
+                                         .object = Py_NewRef(entry->object),
+                                         .home = gas_home_ref(entry->home),
+                                         .where = entry->where};
     }
-    pthread_mutex_unlock(&exports.lock);
+    pthread_mutex_unlock(&pg_export_table.lock);
     *count = used;
     if (list == NULL)
         PyErr_NoMemory();
@@ -576,5 +432,5 @@ void pg_exports_trace(PyObject *where)
 
 void pg_exports_after_fork(void)
 {
-    pthread_mutex_init(&exports.lock, NULL);
+    pthread_mutex_init(&pg_export_table.lock, NULL);
 }
