@@ -14,6 +14,6 @@ $venv/bin/python -m pip install -q '.[test]' \
     -Csetup-args=-Dbuildtype=debugoptimized -Csetup-args=-Dwerror=true
 LD_PRELOAD="$(cc -print-file-name=libasan.so) $(cc -print-file-name=libubsan.so)" \
 ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1 \
-    $venv/bin/python -m pytest tests/test_codec.py tests/test_payload.py tests/test_prefetch.py \
+    $venv/bin/python -m pytest tests/test_codec*.py tests/test_payload.py tests/test_prefetch.py \
     tests/test_proxy.py tests/test_errors.py tests/test_memory.py tests/test_collect.py \
     tests/test_reclaim.py --deselect tests/test_memory.py::test_many_proxies_in_constant_memory
