@@ -9,7 +9,7 @@ import time
 
 import pytest
 from conftest import run_ranks
-from test_launcher_support import Jobs
+from launcherkit import Jobs
 
 
 def run_program(

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from conftest import run_ranks
-from test_memory import Thing, alive, counts, everywhere, forget, leave, left, new, until
-from test_proxy_model import on_rank_0
+from memorykit import Thing, alive, counts, everywhere, forget, leave, left, new, until
+from twin import on_rank_0
 
 import pygas
 from pygas._job import core

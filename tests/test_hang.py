@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_launcher_support import Jobs
+from launcherkit import Jobs
 
 from pygas.launch.diagnosis import Survey, Watch
 from pygas.launch.protocol import PULSE

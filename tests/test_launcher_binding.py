@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from test_launcher_support import LIMIT
+from launcherkit import LIMIT
 
 from pygas.launch.binding import TooFewCores, cores_of, divide
 

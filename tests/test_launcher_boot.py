@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_launcher_support import Jobs
+from launcherkit import Jobs
 
 
 @pytest.fixture

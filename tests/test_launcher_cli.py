@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from test_launcher_support import LIMIT
+from launcherkit import LIMIT
 
 
 def pygas(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_launcher_support import LIMIT, Jobs
+from launcherkit import LIMIT, Jobs
 
 
 @pytest.fixture

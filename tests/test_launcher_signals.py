@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from test_launcher_support import LIMIT, Jobs
+from launcherkit import LIMIT, Jobs
 
 
 @pytest.fixture

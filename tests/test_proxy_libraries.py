@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_proxy_model import on_rank_0
+from twin import on_rank_0
 
 import pygas
 from pygas import _core

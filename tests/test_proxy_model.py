@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from model_things import Bare, Everything, Missing, Vector
-from twin import check, compare
+from twin import compare, on_rank_0
 
 import pygas
 
@@ -45,19 +45,6 @@ OPERANDS: list[tuple[Any, Any]] = [
     (Bare, Bare),
     (functools.partial(list, [1]), functools.partial(Vector, 1)),
 ]
-
-
-def on_rank_0(test: Any) -> Any:
-    """Run the test on rank 0, while the others serve."""
-
-    @functools.wraps(test)
-    def run() -> None:
-        if pygas.MYTHREAD == 0:
-            test()
-            check()
-        pygas.barrier()
-
-    return run
 
 
 @pytest.mark.ranks(2, 3)

@@ -22,7 +22,7 @@ from model_things import (
     Vector,
     WithMeta,
 )
-from test_proxy_model import on_rank_0
+from twin import on_rank_0
 
 import pygas
 

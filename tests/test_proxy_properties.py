@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from model_things import Attributes
-from test_proxy_model import on_rank_0
+from twin import on_rank_0
 
 import pygas
 

@@ -19,7 +19,7 @@ from model_things import (
     Dynamic,
     Node,
 )
-from test_proxy_model import on_rank_0
+from twin import on_rank_0
 
 import pygas
 

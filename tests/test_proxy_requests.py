@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from model_things import Attributes, Dynamic
-from test_proxy_model import on_rank_0
+from twin import on_rank_0
 
 import pygas
 from pygas import _core

@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 from conftest import HERE, run_ranks
-from test_failure import check_survivors
+from failurekit import check_survivors, run_program
 
 pytestmark = pytest.mark.usefixtures("interpreter_lock")
 
@@ -149,8 +149,6 @@ def test_the_lowest_rank_may_be_the_one(tmp_path: pathlib.Path) -> None:
 
 
 def run_two_deaths(tmp_path: pathlib.Path, text: str) -> str:
-    from test_failure import run_program
-
     result = run_program(tmp_path, 4, THINGS + text, "--on-failure=continue", timeout=40)
     assert result.returncode == 0, result
     return result.stdout

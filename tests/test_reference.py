@@ -8,7 +8,7 @@ import pickle
 
 import make_things as things
 import pytest
-from test_proxy import Point, last, make
+from proxykit import Point, last, make
 
 import pygas
 

@@ -6,7 +6,7 @@ import pathlib
 import signal
 
 import pytest
-from test_failure import run_program
+from failurekit import run_program
 
 import pygas
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 
 import pytest
-from test_failure import check_survivors
+from failurekit import check_survivors
 
 TOOLS = """
     import queue

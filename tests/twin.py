@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
@@ -58,3 +59,16 @@ def check() -> None:
     """Fail if any comparison since the last check found a difference."""
     differences, _differences[:] = _differences[:], []
     assert not differences, f"{len(differences)} differences\n" + "\n".join(differences)
+
+
+def on_rank_0(test: Any) -> Any:
+    """Run the test on rank 0, while the others serve."""
+
+    @functools.wraps(test)
+    def run() -> None:
+        if pygas.MYTHREAD == 0:
+            test()
+            check()
+        pygas.barrier()
+
+    return run
