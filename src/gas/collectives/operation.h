@@ -1,6 +1,6 @@
 /*
- * An operation under way, as the engine (collective.c, notes.c) and the algorithms see it. Internal
- * to the runtime.
+ * An operation under way, as the engine (collective.c, collective_begin.c, notes.c) and the
+ * algorithms see it. Internal to the runtime.
  *
  * An algorithm is a function that is called once for each *round*. It does what the last round made
  * possible (reduce what arrived, copy), starts the sends and receives of this round, and says
@@ -83,6 +83,10 @@ bool gas_coll_alloc(gas_coll_t *coll, char **memory, size_t length);
 gas_coll_next_t gas_coll_become(gas_coll_t *coll, gas_coll_round_fn run_round);
 
 /* ---- engine ---- */
+
+/* Runs rounds until one has to wait, beginning with coll->round. `pending` is 1; the calling thread
+ * has been counted as `running`. Not under the conduit lock. */
+void gas_coll_run_rounds(gas_coll_t *coll);
 
 /* Something of the operation is complete: counts down `pending`. Under the conduit lock. */
 void gas_coll_complete_one(gas_coll_t *coll);
