@@ -96,15 +96,8 @@ PyObject *pg_encode(PyObject *module, PyObject *object)
  * afterwards. */
 static int wait_all(gas_event_t *events, Py_ssize_t count)
 {
-    gas_waiting_t waiting;
-
     for (Py_ssize_t i = 0; i < count; i++) {
-        int outcome;
-
-        gas_waiting_begin(&waiting, "a large object to be fetched from here", -1);
-        outcome = pg_wait(&events[i], GAS_FOREVER);
-        gas_waiting_end(pg.job, &waiting);
-        if (outcome < 0) {
+        if (pg_wait_for(&events[i], "a large object to be fetched from here", -1) < 0) {
             PyObject *exception = PyErr_GetRaisedException();
 
             for (; i < count; i++)

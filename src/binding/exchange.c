@@ -214,14 +214,11 @@ static void awaited_ready(gas_coll_recv_t *recv)
 static PyObject *receive(exchange_t *self, int source)
 {
     awaited_t awaited = {.recv.ready = awaited_ready};
-    gas_waiting_t waiting;
     int outcome;
 
     gas_event_init(&awaited.event);
     gas_coll_take(self->coll, &awaited.recv, source);
-    gas_waiting_begin(&waiting, "a message of a collective", awaited.recv.source);
-    outcome = pg_wait(&awaited.event, GAS_FOREVER);
-    gas_waiting_end(pg.job, &waiting);
+    outcome = pg_wait_for(&awaited.event, "a message of a collective", awaited.recv.source);
     if (outcome < 0) {
         PyObject *exception = PyErr_GetRaisedException();
 
@@ -335,7 +332,6 @@ static PyObject *Exchange_expect(PyObject *self, PyObject *args)
 int pg_exchange_finish(PyObject *self)
 {
     exchange_t *exchange = (exchange_t *)self;
-    gas_waiting_t waiting;
     pg_flight_t *flight;
     gas_event_t *landed;
     int outcome;
@@ -349,9 +345,7 @@ int pg_exchange_finish(PyObject *self)
     flight = exchange->flight;
     exchange->flight = NULL;
     landed = pg_flight_await(flight);
-    gas_waiting_begin(&waiting, "a large object to be fetched from here", -1);
-    outcome = pg_wait(landed, GAS_FOREVER);
-    gas_waiting_end(pg.job, &waiting);
+    outcome = pg_wait_for(landed, "a large object to be fetched from here", -1);
     if (outcome < 0) {
         PyObject *exception = PyErr_GetRaisedException();
 

@@ -91,12 +91,9 @@ static PyObject *wait_for(PyObject *self)
 {
     phase_t *phase = ((notified_t *)self)->phase;
     PyObject *result = NULL;
-    gas_waiting_t waiting;
     int outcome;
 
-    gas_waiting_begin(&waiting, "the barrier", -1);
-    outcome = pg_wait(&phase->event, GAS_FOREVER);
-    gas_waiting_end(pg.job, &waiting);
+    outcome = pg_wait_for(&phase->event, "the barrier", -1);
     if (outcome >= 0) {
         if (gas_coll_status(phase->coll) == GAS_OK)
             result = pg_settle() < 0 ? NULL : Py_NewRef(Py_None);

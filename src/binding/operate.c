@@ -186,12 +186,9 @@ static gas_status_t start(gas_team_t *team, const gas_coll_args_t *args, operati
 static PyObject *finish(operation_t *operation)
 {
     PyObject *result = NULL;
-    gas_waiting_t waiting;
     int outcome;
 
-    gas_waiting_begin(&waiting, "a collective operation on arrays", -1);
-    outcome = pg_wait(&operation->event, GAS_FOREVER);
-    gas_waiting_end(pg.job, &waiting);
+    outcome = pg_wait_for(&operation->event, "a collective operation on arrays", -1);
 
     if (outcome < 0) {
         PyObject *exception = PyErr_GetRaisedException();

@@ -79,7 +79,6 @@ static PyObject *take(gas_shrink_t *shrink, int size)
 PyObject *pg_members_shrink(PyObject *self, PyObject *unused)
 {
     PyObject *result = NULL;
-    gas_waiting_t waiting;
     gas_shrink_t *shrink;
     gas_team_t *team;
     int outcome = -1;
@@ -91,9 +90,7 @@ PyObject *pg_members_shrink(PyObject *self, PyObject *unused)
     if (team != NULL && gas_shrink_enter(team, &shrink) != GAS_OK) {
         PyErr_NoMemory();
     } else if (team != NULL) {
-        gas_waiting_begin(&waiting, "the ranks that are left of a team", -1);
-        outcome = pg_wait(&shrink->event, GAS_FOREVER);
-        gas_waiting_end(pg.job, &waiting);
+        outcome = pg_wait_for(&shrink->event, "the ranks that are left of a team", -1);
     }
     if (outcome >= 0)
         result = take(shrink, team->size);

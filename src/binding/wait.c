@@ -107,6 +107,17 @@ int pg_wait(gas_event_t *event, uint64_t deadline)
     return outcome;
 }
 
+int pg_wait_for(gas_event_t *event, const char *what, int peer)
+{
+    gas_waiting_t waiting;
+    int outcome;
+
+    gas_waiting_begin(&waiting, what, peer);
+    outcome = pg_wait_within(event, GAS_FOREVER);
+    gas_waiting_end(pg.job, &waiting);
+    return outcome;
+}
+
 void pg_wait_landing(gas_event_t *event)
 {
     struct timespec pause = {.tv_nsec = 100000};

@@ -11,7 +11,11 @@
  */
 int pg_wait(gas_event_t *event, uint64_t deadline);
 
-/* The same for callers that are between pg_enter() and pg_leave() already. */
+/* pg_wait() without a deadline; if nothing moves, `what` is told to be waited for, of rank `peer`
+ * (-1: none in particular). Inside pg_enter(). `what` lives for ever. */
+int pg_wait_for(gas_event_t *event, const char *what, int peer);
+
+/* pg_wait() for callers that are between pg_enter() and pg_leave() already. */
 int pg_wait_within(gas_event_t *event, uint64_t deadline);
 
 /* The same, for the reply of rank `owner` (-1: for something else): if it takes long, that rank is

@@ -147,6 +147,18 @@ static gas_status_t open_conduit(gas_job_t *job, const gas_job_params_t *params)
     return status;
 }
 
+/* The end of a job that no thread, no handler and no transport uses. */
+static void destroy(gas_job_t *job)
+{
+    gas_traffic_fini(&job->traffic);
+    gas_teams_fini(job);
+    gas_workq_fini(&job->workq);
+    gas_gate_fini(&job->gate);
+    pthread_mutex_destroy(&job->lock);
+    job->boot->ops->destroy(job->boot);
+    free(job);
+}
+
 gas_status_t gas_job_start(const gas_job_params_t *params, gas_job_t **out)
 {
     gas_job_t *job = calloc(1, sizeof(*job));
@@ -223,13 +235,7 @@ err_progress:
 err_failure:
     gas_failure_fini(job);
 err_job:
-    gas_traffic_fini(&job->traffic);
-    gas_teams_fini(job);
-    gas_workq_fini(&job->workq);
-    gas_gate_fini(&job->gate);
-    pthread_mutex_destroy(&job->lock);
-    job->boot->ops->destroy(job->boot);
-    free(job);
+    destroy(job);
     return status;
 }
 
@@ -263,13 +269,7 @@ void gas_job_stop(gas_job_t *job)
     gas_segment_fini(job);
     job->conduit->ops->destroy(job->conduit);
     gas_failure_fini(job);
-    gas_traffic_fini(&job->traffic);
-    gas_teams_fini(job);
-    gas_workq_fini(&job->workq);
-    gas_gate_fini(&job->gate);
-    pthread_mutex_destroy(&job->lock);
-    job->boot->ops->destroy(job->boot);
-    free(job);
+    destroy(job);
 }
 
 void gas_job_rouse(gas_job_t *job)
