@@ -1,14 +1,11 @@
 /*
  * Boot over the socket that `pygas run` left open in this process.
  *
- * Design notes. Frames are {u32 type, u32 length, payload}, in native byte order (one host). The
- * other half of the protocol, and its description, is pygas/launch/protocol.py.
- *
- * A thread, the reader, is the only one that reads. What the launcher says unasked (a rank has
- * failed) it passes on as an event; an answer it leaves in `answer` for the thread that asked. This
- * side only ever has one question open (a fence, a get, a policy), so answers need no matching:
- * `asking` is held from the question to its answer. A thread may ask while it holds the conduit
- * lock, so the reader never waits for that lock, nor do the events.
+ * Design notes. A thread, the reader, is the only one that reads. What the launcher says unasked (a
+ * rank has failed) it passes on as an event; an answer it leaves in `answer` for the thread that
+ * asked. This side only ever has one question open (a fence, a get, a policy), so answers need no
+ * matching: `asking` is held from the question to its answer. A thread may ask while it holds the
+ * conduit lock, so the reader never waits for that lock, nor do the events.
  *
  * When the stream ends or makes no sense the reader says so in `broken` and is done; every question
  * from then on gets that for an answer.
@@ -18,8 +15,8 @@
  */
 #include "../thread.h"
 #include "boot.h"
+#include "frame.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -32,44 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum frame_type {
-    FRAME_PUT = 1,
-    FRAME_FENCE = 2,
-    FRAME_FENCE_DONE = 3,
-    FRAME_GET = 4,
-    FRAME_VALUE = 5,
-    FRAME_BYE = 6,
-    FRAME_ABORT = 7,
-    FRAME_FAILED = 8,
-    FRAME_FINISHED = 9,
-    FRAME_ENDED = 10,
-    FRAME_POLICY = 11,
-    FRAME_POLICY_DONE = 12,
-    FRAME_ASK = 13,
-    FRAME_ANSWER = 14
-};
-
-#define FRAME_MAX (1u << 20)
-#define FAILED_MAX 1024u
 #define LOOK_NS 100000000 /* between two looks at signals */
-
-typedef struct frame {
-    uint32_t type;
-    uint32_t length;
-} frame_t;
-
-/* A frame that has been read; its payload follows. */
-typedef struct letter {
-    struct letter *next;
-    frame_t frame;
-    char payload[];
-} letter_t;
-
-/* The payload of FRAME_FAILED; the reason follows. */
-typedef struct failed_wire {
-    uint32_t rank;
-    int32_t status;
-} failed_wire_t;
 
 typedef struct launcher_boot {
     gas_boot_t super;
@@ -80,118 +40,32 @@ typedef struct launcher_boot {
     pthread_mutex_t lock;    /* guards the next four */
     pthread_cond_t changed;
     bool open;               /* a question is */
-    letter_t *answer;        /* to it; NULL: it is not there */
+    gas_letter_t *answer;    /* to it; NULL: it is not there */
     gas_status_t broken;     /* GAS_OK, or why nothing can be read any more */
     pthread_mutex_t telling; /* guards the rest; held while an event is passed on */
     const gas_boot_events_t *events;
     void *events_arg;
-    letter_t *untold, **untold_end; /* events that came before there was a listener */
+    gas_letter_t *untold, **untold_end; /* events that came before there was a listener */
 } launcher_boot_t;
-
-static gas_status_t gone(void)
-{
-    return gas_error(GAS_ERR_CLOSED, "the launcher (pygas run) is gone");
-}
-
-static gas_status_t write_all(int fd, const void *data, size_t length)
-{
-    const char *at = data;
-
-    while (length > 0) {
-        ssize_t n = send(fd, at, length, MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return gone();
-        at += n;
-        length -= (size_t)n;
-    }
-    return GAS_OK;
-}
-
-static bool read_all(int fd, void *data, size_t length)
-{
-    char *at = data;
-
-    while (length > 0) {
-        ssize_t n = recv(fd, at, length, 0);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        length -= (size_t)n;
-    }
-    return true;
-}
 
 /* ---- the reader ---- */
 
-/* True if the launcher may send such a frame. */
-static bool is_sound(const frame_t *frame)
+static bool is_event(const gas_letter_t *letter)
 {
-    switch (frame->type) {
-    case FRAME_VALUE:
-        return frame->length <= FRAME_MAX + sizeof(uint32_t);
-    case FRAME_FAILED:
-        return frame->length >= sizeof(failed_wire_t) && frame->length <= FAILED_MAX;
-    case FRAME_ASK:
-        return frame->length == sizeof(uint32_t);
-    case FRAME_FENCE_DONE:
-    case FRAME_POLICY_DONE:
-    case FRAME_ENDED:
-        return frame->length == 0;
-    default:
-        return false;
-    }
-}
-
-static bool is_event(const letter_t *letter)
-{
-    return letter->frame.type == FRAME_FAILED || letter->frame.type == FRAME_ENDED ||
-           letter->frame.type == FRAME_ASK;
-}
-
-/* The next frame, in memory with a zero after it; NULL, and why. */
-static letter_t *read_letter(launcher_boot_t *self, gas_status_t *why)
-{
-    letter_t *letter;
-    frame_t frame;
-
-    *why = GAS_ERR_CLOSED;
-    if (!read_all(self->fd, &frame, sizeof(frame)))
-        return NULL;
-    if (!is_sound(&frame)) {
-        *why = GAS_ERR_PROTOCOL;
-        return NULL;
-    }
-    letter = malloc(sizeof(*letter) + frame.length + 1);
-    if (letter == NULL) {
-        *why = GAS_ERR_NO_MEMORY;
-        return NULL;
-    }
-    letter->next = NULL;
-    letter->frame = frame;
-    letter->payload[frame.length] = '\0';
-    if (!read_all(self->fd, letter->payload, frame.length)) {
-        free(letter);
-        return NULL;
-    }
-    return letter;
+    return letter->frame.type == GAS_FRAME_FAILED || letter->frame.type == GAS_FRAME_ENDED ||
+           letter->frame.type == GAS_FRAME_ASK;
 }
 
 /* Under `telling`; frees the letter. */
-static void tell_locked(launcher_boot_t *self, letter_t *letter)
+static void tell_locked(launcher_boot_t *self, gas_letter_t *letter)
 {
-    failed_wire_t wire;
+    gas_failed_wire_t wire;
     uint32_t what;
 
-    if (letter->frame.type == FRAME_ASK) {
+    if (letter->frame.type == GAS_FRAME_ASK) {
         memcpy(&what, letter->payload, sizeof(what));
         self->events->asked(self->events_arg, what);
-    } else if (letter->frame.type == FRAME_FAILED) {
+    } else if (letter->frame.type == GAS_FRAME_FAILED) {
         memcpy(&wire, letter->payload, sizeof(wire));
         if (wire.rank < (uint32_t)self->super.size)
             self->events->rank_failed(self->events_arg, (int)wire.rank, wire.status,
@@ -202,7 +76,7 @@ static void tell_locked(launcher_boot_t *self, letter_t *letter)
     free(letter);
 }
 
-static void tell(launcher_boot_t *self, letter_t *letter)
+static void tell(launcher_boot_t *self, gas_letter_t *letter)
 {
     pthread_mutex_lock(&self->telling);
     if (self->events != NULL) {
@@ -215,7 +89,7 @@ static void tell(launcher_boot_t *self, letter_t *letter)
 }
 
 /* False if nobody has asked. */
-static bool take_answer(launcher_boot_t *self, letter_t *letter)
+static bool take_answer(launcher_boot_t *self, gas_letter_t *letter)
 {
     bool open;
 
@@ -234,9 +108,9 @@ static void *reader_main(void *arg)
 {
     launcher_boot_t *self = arg;
     gas_status_t why = GAS_ERR_PROTOCOL;
-    letter_t *letter;
+    gas_letter_t *letter;
 
-    while ((letter = read_letter(self, &why)) != NULL) {
+    while ((letter = gas_letter_read(self->fd, &why)) != NULL) {
         if (is_event(letter)) {
             tell(self, letter);
         } else if (!take_answer(self, letter)) {
@@ -264,7 +138,7 @@ static void launcher_listen(gas_boot_t *boot, const gas_boot_events_t *events, v
     self->events = events;
     self->events_arg = arg;
     while (events != NULL && self->untold != NULL) {
-        letter_t *letter = self->untold;
+        gas_letter_t *letter = self->untold;
 
         self->untold = letter->next;
         tell_locked(self, letter);
@@ -279,15 +153,10 @@ static void launcher_listen(gas_boot_t *boot, const gas_boot_events_t *events, v
 static gas_status_t send_frame(launcher_boot_t *self, uint32_t type, const void *payload,
                                size_t length)
 {
-    frame_t frame = {type, (uint32_t)length};
     gas_status_t status;
 
-    if (length > FRAME_MAX)
-        return gas_error(GAS_ERR_INVALID, "a boot message of %zu bytes is too long", length);
     pthread_mutex_lock(&self->writing);
-    status = write_all(self->fd, &frame, sizeof(frame));
-    if (status == GAS_OK && length > 0)
-        status = write_all(self->fd, payload, length);
+    status = gas_frame_write(self->fd, type, payload, length);
     pthread_mutex_unlock(&self->writing);
     return status;
 }
@@ -295,15 +164,15 @@ static gas_status_t send_frame(launcher_boot_t *self, uint32_t type, const void 
 static gas_status_t broken_error(gas_status_t broken)
 {
     if (broken == GAS_ERR_CLOSED)
-        return gone();
+        return gas_launcher_gone();
     return gas_error(broken, "the launcher's messages cannot be read: %s", gas_status_name(broken));
 }
 
 /* Waits for the answer to the open question. NULL, and *status says why. */
-static letter_t *await_answer(launcher_boot_t *self, gas_interrupt_fn interrupt, void *arg,
-                              gas_status_t *status)
+static gas_letter_t *await_answer(launcher_boot_t *self, gas_interrupt_fn interrupt, void *arg,
+                                  gas_status_t *status)
 {
-    letter_t *answer;
+    gas_letter_t *answer;
 
     *status = GAS_OK;
     pthread_mutex_lock(&self->lock);
@@ -332,10 +201,11 @@ static letter_t *await_answer(launcher_boot_t *self, gas_interrupt_fn interrupt,
 }
 
 /* Asks and waits for an answer of type `expects`, to be freed; NULL, and *status says why. */
-static letter_t *ask(launcher_boot_t *self, uint32_t type, const void *payload, size_t length,
-                     uint32_t expects, gas_interrupt_fn interrupt, void *arg, gas_status_t *status)
+static gas_letter_t *ask(launcher_boot_t *self, uint32_t type, const void *payload, size_t length,
+                         uint32_t expects, gas_interrupt_fn interrupt, void *arg,
+                         gas_status_t *status)
 {
-    letter_t *answer = NULL;
+    gas_letter_t *answer = NULL;
 
     pthread_mutex_lock(&self->asking);
     pthread_mutex_lock(&self->lock);
@@ -355,12 +225,12 @@ static letter_t *ask(launcher_boot_t *self, uint32_t type, const void *payload, 
 
 static gas_status_t launcher_put(gas_boot_t *boot, const void *address, size_t length)
 {
-    return send_frame((launcher_boot_t *)boot, FRAME_PUT, address, length);
+    return send_frame((launcher_boot_t *)boot, GAS_FRAME_PUT, address, length);
 }
 
 static gas_status_t launcher_finished(gas_boot_t *boot)
 {
-    return send_frame((launcher_boot_t *)boot, FRAME_FINISHED, NULL, 0);
+    return send_frame((launcher_boot_t *)boot, GAS_FRAME_FINISHED, NULL, 0);
 }
 
 static gas_status_t launcher_answer(gas_boot_t *boot, uint32_t what, const void *data,
@@ -377,14 +247,14 @@ static gas_status_t launcher_answer(gas_boot_t *boot, uint32_t what, const void 
     memcpy(payload, &what, sizeof(what));
     if (length > 0)
         memcpy(payload + sizeof(what), data, length);
-    status = send_frame((launcher_boot_t *)boot, FRAME_ANSWER, payload, sizeof(what) + length);
+    status = send_frame((launcher_boot_t *)boot, GAS_FRAME_ANSWER, payload, sizeof(what) + length);
     free(payload);
     return status;
 }
 
 static gas_status_t launcher_bye(gas_boot_t *boot)
 {
-    return send_frame((launcher_boot_t *)boot, FRAME_BYE, NULL, 0);
+    return send_frame((launcher_boot_t *)boot, GAS_FRAME_BYE, NULL, 0);
 }
 
 static gas_status_t launcher_abort(gas_boot_t *boot, int code, const char *text)
@@ -395,15 +265,15 @@ static gas_status_t launcher_abort(gas_boot_t *boot, int code, const char *text)
 
     memcpy(payload, &code32, sizeof(code32));
     memcpy(payload + sizeof(code32), text, length);
-    return send_frame((launcher_boot_t *)boot, FRAME_ABORT, payload, sizeof(code32) + length);
+    return send_frame((launcher_boot_t *)boot, GAS_FRAME_ABORT, payload, sizeof(code32) + length);
 }
 
 static gas_status_t launcher_fence(gas_boot_t *boot, gas_interrupt_fn interrupt, void *arg)
 {
     gas_status_t status;
 
-    free(ask((launcher_boot_t *)boot, FRAME_FENCE, NULL, 0, FRAME_FENCE_DONE, interrupt, arg,
-             &status));
+    free(ask((launcher_boot_t *)boot, GAS_FRAME_FENCE, NULL, 0, GAS_FRAME_FENCE_DONE, interrupt,
+             arg, &status));
     return status;
 }
 
@@ -412,12 +282,12 @@ static gas_status_t launcher_set_policy(gas_boot_t *boot, bool go_on)
     uint32_t policy = go_on;
     gas_status_t status;
 
-    free(ask((launcher_boot_t *)boot, FRAME_POLICY, &policy, sizeof(policy), FRAME_POLICY_DONE,
-             NULL, NULL, &status));
+    free(ask((launcher_boot_t *)boot, GAS_FRAME_POLICY, &policy, sizeof(policy),
+             GAS_FRAME_POLICY_DONE, NULL, NULL, &status));
     return status;
 }
 
-static gas_status_t take_value(const letter_t *answer, uint32_t rank, void **address,
+static gas_status_t take_value(const gas_letter_t *answer, uint32_t rank, void **address,
                                size_t *length)
 {
     uint32_t rank_there;
@@ -448,8 +318,8 @@ static gas_status_t launcher_get(gas_boot_t *boot, int rank, void **address, siz
 {
     uint32_t rank32 = (uint32_t)rank;
     gas_status_t status;
-    letter_t *answer = ask((launcher_boot_t *)boot, FRAME_GET, &rank32, sizeof(rank32), FRAME_VALUE,
-                           NULL, NULL, &status);
+    gas_letter_t *answer = ask((launcher_boot_t *)boot, GAS_FRAME_GET, &rank32, sizeof(rank32),
+                               GAS_FRAME_VALUE, NULL, NULL, &status);
 
     if (answer != NULL)
         status = take_value(answer, rank32, address, length);
@@ -467,7 +337,7 @@ static void launcher_destroy(gas_boot_t *boot)
     pthread_join(self->reader, NULL);
     close(self->fd);
     while (self->untold != NULL) {
-        letter_t *letter = self->untold;
+        gas_letter_t *letter = self->untold;
 
         self->untold = letter->next;
         free(letter);
