@@ -111,6 +111,24 @@ PyObject *pg_raise_ranks_failed(void)
     return pg_raise_members_failed(NULL);
 }
 
+PyObject *pg_raise_status(gas_status_t status)
+{
+    PyObject *type = PyExc_RuntimeError;
+    const char *text = gas_error_text();
+
+    if (status == GAS_ERR_NO_MEMORY)
+        type = PyExc_MemoryError;
+    else if (status == GAS_ERR_INVALID)
+        type = PyExc_ValueError;
+    else if (status == GAS_ERR_IO || status == GAS_ERR_CLOSED)
+        type = PyExc_ConnectionError;
+    if (status == GAS_ERR_RANK_FAILED)
+        return gas_error_rank() >= 0 ? pg_raise_rank_failed(gas_error_rank())
+                                     : pg_raise_ranks_failed();
+    PyErr_SetString(type, *text != '\0' ? text : gas_status_name(status));
+    return NULL;
+}
+
 bool pg_member_has_failed(const gas_team_t *team)
 {
     gas_failed_t failed;

@@ -1,5 +1,6 @@
 /*
- * Ranks that have failed (gas/failure.h), as the binding sees them.
+ * Ranks that have failed (gas/failure.h), and calls of the runtime that have, as the binding sees
+ * them.
  */
 #ifndef PYGAS_BINDING_FAILURE_H
 #define PYGAS_BINDING_FAILURE_H
@@ -10,6 +11,9 @@
  * work.
  */
 void pg_rank_failed(gas_job_t *job, int rank, void *arg);
+
+/* Raises the exception for a failed runtime call, from gas_error_text(). Returns NULL. */
+PyObject *pg_raise_status(gas_status_t status);
 
 /* Raises RankFailedError for `rank`. Returns NULL. */
 PyObject *pg_raise_rank_failed(int rank);

@@ -1,6 +1,7 @@
 #include "grants.h"
 
 #include "exports.h"
+#include "failure.h"
 #include "import_table.h"
 #include "recount.h"
 #include "releases.h"

@@ -1,5 +1,7 @@
 #include "ping.h"
 
+#include "failure.h"
+
 #include <errno.h>
 
 /* The event of the one ping that is under way; NULL: there is none, and answers are dropped. */

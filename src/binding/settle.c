@@ -1,6 +1,7 @@
 #include "settle.h"
 
 #include "compat.h"
+#include "failure.h"
 
 /* An attribute that is read without running code of the program: no property, no __getattr__(). */
 static bool is_plain_attribute(PyObject *object, PyObject *name)

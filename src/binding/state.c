@@ -1,27 +1,7 @@
-/* The one job of this process: may it be used, and what its errors are in Python. */
+/* The one job of this process: may it be used? */
 #include "state.h"
 
-#include "failure.h"
-
 pg_state_t pg;
-
-PyObject *pg_raise_status(gas_status_t status)
-{
-    PyObject *type = PyExc_RuntimeError;
-    const char *text = gas_error_text();
-
-    if (status == GAS_ERR_NO_MEMORY)
-        type = PyExc_MemoryError;
-    else if (status == GAS_ERR_INVALID)
-        type = PyExc_ValueError;
-    else if (status == GAS_ERR_IO || status == GAS_ERR_CLOSED)
-        type = PyExc_ConnectionError;
-    if (status == GAS_ERR_RANK_FAILED)
-        return gas_error_rank() >= 0 ? pg_raise_rank_failed(gas_error_rank())
-                                     : pg_raise_ranks_failed();
-    PyErr_SetString(type, *text != '\0' ? text : gas_status_name(status));
-    return NULL;
-}
 
 int pg_require_job(void)
 {

@@ -83,9 +83,6 @@ bool pg_enter_if_running(void);
  * not, without the locks of the tables. */
 void pg_hurry(void);
 
-/* Raises the exception for a failed runtime call, from gas_error_text(). Returns NULL. */
-PyObject *pg_raise_status(gas_status_t status);
-
 /* module.c's helpers to make the types; each returns a new heap type. */
 PyTypeObject *pg_proxy_type_create(PyObject *module);
 PyTypeObject *pg_method_type_create(PyObject *module);

@@ -10,6 +10,7 @@
 #include "compat.h"
 #include "drive.h"
 #include "exchange.h"
+#include "failure.h"
 #include "operate.h"
 
 #include <limits.h>

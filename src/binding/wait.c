@@ -2,6 +2,7 @@
 
 #include "attend.h"
 #include "blocked.h"
+#include "failure.h"
 #include "interp.h"
 #include "request.h"
 #include "settle.h"
