@@ -39,10 +39,11 @@ void pg_call_unref(pg_call_t *call)
 {
     if (atomic_fetch_sub(&call->references, 1) > 1)
         return;
-    if (call->reply != NULL && atomic_load(&pg.phase) == PG_RUNNING) {
+    if (call->reply != NULL && pg_enter_if_running()) {
         if (call->prefetch == NULL || pg_prefetch_claim(call->prefetch))
             pg_payload_refuse(call->reply, &call->head.wire);
         gas_msg_free(pg.job, call->reply);
+        pg_leave();
     }
     pg_prefetch_free(call->prefetch);
     free(call);

@@ -80,9 +80,10 @@ static void Exchange_dealloc(PyObject *self)
 
     drop_flight(exchange);
     /* Not finished properly, as Python code sees to: so at a time when there may be no job. */
-    if (exchange->coll != NULL && atomic_load(&pg.phase) == PG_RUNNING) {
+    if (exchange->coll != NULL && pg_enter_if_running()) {
         gas_coll_fail(exchange->coll, GAS_ERR_MISMATCH, "a rank left it in the middle");
         close_coll(exchange);
+        pg_leave();
     }
     Py_DECREF(exchange->members);
     PyObject_Free(self);

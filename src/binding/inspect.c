@@ -17,10 +17,14 @@ PyObject *pg_counts(PyObject *module, PyObject *unused)
 
 PyObject *pg_numbers(PyObject *module, PyObject *unused)
 {
-    uint64_t waits = atomic_load(&pg.phase) == PG_RUNNING ? gas_wait_count(pg.job) : 0;
+    uint64_t waits = 0;
 
     (void)module;
     (void)unused;
+    if (pg_enter_if_running()) {
+        waits = gas_wait_count(pg.job);
+        pg_leave();
+    }
     return Py_BuildValue(
         "{s:n,s:n,s:n,s:K,s:K,s:K}", "exported", (Py_ssize_t)pg_exports_count(), "imported",
         (Py_ssize_t)pg_imports_count(), "proxies", (Py_ssize_t)pg_proxy_count(), "requests_sent",

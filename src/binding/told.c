@@ -26,7 +26,13 @@ bool pg_told_is_known(int rank)
 
 static bool any_has_failed(void)
 {
-    return atomic_load(&pg.phase) == PG_RUNNING && gas_failure_count(pg.job) > 0;
+    bool failed = false;
+
+    if (pg_enter_if_running()) {
+        failed = gas_failure_count(pg.job) > 0;
+        pg_leave();
+    }
+    return failed;
 }
 
 /* Notes the ranks in a tuple. *news: there is one that was not known; how many there are. */
