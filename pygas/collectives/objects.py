@@ -200,8 +200,11 @@ def allgather(exchange: Any, members: Any, value: Any) -> Steps:
     return _check_all(held[size - rank :] + held[: size - rank])
 
 
-def alltoall(exchange: Any, members: Any, values: Sequence[Any]) -> Steps:
-    """Pairwise: in step i to the member i above, from the member i below."""
+def _swap(exchange: Any, members: Any, values: Sequence[Any]) -> Steps:
+    """Give each member its value; return what each has given.
+
+    Pairwise: in step i to the member i above, from the member i below.
+    """
     size, rank = members.size, members.rank
     received = [values[rank]] * size
     for step in range(1, size):
@@ -209,6 +212,12 @@ def alltoall(exchange: Any, members: Any, values: Sequence[Any]) -> Steps:
         exchange.send((above,), _encode(values[above]))
         message = yield below
         received[below] = message.decode()
+    return received
+
+
+def alltoall(exchange: Any, members: Any, values: Sequence[Any]) -> Steps:
+    """Every value goes straight to its member."""
+    received = yield from _swap(exchange, members, values)
     yield None
     return _check_all(received)
 
@@ -309,13 +318,7 @@ def reduce_scatter(
     exchange: Any, members: Any, values: Sequence[Any], function: Callable[[Any, Any], Any]
 ) -> Steps:
     """Every value goes straight to the member that combines them, in the order of the ranks."""
-    size, rank = members.size, members.rank
-    received = [values[rank]] * size
-    for step in range(1, size):
-        above, below = (rank + step) % size, (rank - step) % size
-        exchange.send((above,), _encode(values[above]))
-        message = yield below
-        received[below] = message.decode()
+    received = yield from _swap(exchange, members, values)
     each: Iterator[Any] = iter(received)
     total = next(each)
     for value in each:
