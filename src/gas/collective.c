@@ -154,6 +154,8 @@ void gas_coll_break_locked(gas_team_t *team, gas_status_t status, const char *te
         next = coll->next;
         gas_coll_fail_locked(coll, status, text, false);
     }
+    /* What others have begun is never begun here: they wait for their buffers. */
+    gas_inboxes_forget(team->job, team->id);
 }
 
 /* ---- what algorithms use ---- */

@@ -250,6 +250,32 @@ static void test_lost_rank(void)
     world_stop(&world);
 }
 
+/* What was sent to a member that had not begun the operation when a rank was lost, and now never
+ * will, comes back: the sender's operation ends. */
+static void test_lost_before_one_begins(void)
+{
+    enum { MEMBERS = 4 }; /* a power of 2, so that each begins by sending a buffer to another */
+    world_t world;
+
+    start(&world, MEMBERS);
+    for (int rank = 1; rank < MEMBERS; rank++) {
+        gas_coll_args_t args = allreduce(rank);
+
+        args.count = 2 * COUNT; /* too long to come at once: the buffer is fetched */
+        begin(&world, rank, &args);
+    }
+    for (int i = 0; i < 100; i++)
+        for (int rank = 0; rank < MEMBERS; rank++)
+            gas_progress_poll(world.jobs[rank]);
+    for (int rank = 0; rank < MEMBERS; rank++)
+        gas_coll_lose_rank(world.jobs[rank], 2, GAS_ERR_UNREACHABLE, "rank 2 has died");
+    collect_finish(&world, &parts[1], MEMBERS - 1);
+    for (int rank = 1; rank < MEMBERS; rank++)
+        CHECK(gas_coll_status(parts[rank].coll) == GAS_ERR_UNREACHABLE);
+    collect_free(&parts[1], MEMBERS - 1);
+    world_stop(&world);
+}
+
 /* What a rank sent before it died counts, also if that takes several rounds to be seen. */
 static void test_lost_after_its_part(void)
 {
@@ -347,6 +373,7 @@ int main(void)
     RUN(test_failed_by_one);
     RUN(test_failed_transfers);
     RUN(test_lost_rank);
+    RUN(test_lost_before_one_begins);
     RUN(test_lost_after_its_part);
     RUN(test_before_the_team_is_made);
     RUN(test_malformed);

@@ -142,6 +142,18 @@ void gas_inbox_free(gas_job_t *job, gas_inbox_t *inbox)
     free(inbox);
 }
 
+void gas_inboxes_forget(gas_job_t *job, uint64_t team)
+{
+    for (unsigned i = 0; i < GAS_INBOX_BUCKETS; i++) {
+        for (gas_inbox_t *inbox = job->colls.inboxes.buckets[i], *next; inbox != NULL;
+             inbox = next) {
+            next = inbox->next;
+            if (inbox->team == team && inbox->coll == NULL && inbox->number != GAS_INBOX_BROKEN)
+                gas_inbox_free(job, inbox);
+        }
+    }
+}
+
 void gas_inboxes_fini(gas_job_t *job)
 {
     for (unsigned i = 0; i < GAS_INBOX_BUCKETS; i++)

@@ -59,6 +59,9 @@ void gas_inbox_clear(gas_job_t *job, gas_inbox_t *inbox);
 /* Frees it and what is in it. */
 void gas_inbox_free(gas_job_t *job, gas_inbox_t *inbox);
 
+/* Frees those of a team for operations that this rank has not begun, and never will. */
+void gas_inboxes_forget(gas_job_t *job, uint64_t team);
+
 /* Frees all of them, before the conduit is closed. */
 void gas_inboxes_fini(gas_job_t *job);
 
