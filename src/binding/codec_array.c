@@ -274,7 +274,7 @@ PyObject *pg_get_array(pg_reader_t *reader)
     const pg_numpy_t *numpy = pg_numpy_load();
     Py_ssize_t length;
     PyObject *dtype;
-    layout_t layout;
+    layout_t layout = {0};
     head_t head;
 
     if (numpy == NULL || get_head(reader, &head) < 0)

@@ -111,7 +111,7 @@ static bool is_shared(const void *base)
 static gas_status_t probe_shared(ucx_conduit_t *self, bool *shared)
 {
     ucp_mem_h memory;
-    void *base;
+    void *base = NULL;
     gas_status_t status = map_memory(self, PROBE_SIZE, &memory, &base);
 
     if (status != GAS_OK)
