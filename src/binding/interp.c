@@ -13,9 +13,13 @@
 #if PY_VERSION_HEX < 0x030D0000
 #define NEED_OPCODE_TABLES
 #include <internal/pycore_opcode.h>
-#elif PY_VERSION_HEX < 0x030E0000
+#elif PY_VERSION_HEX < 0x030F0000
 #define NEED_OPCODE_METADATA
 #include <internal/pycore_opcode_metadata.h>
+#endif
+#if PY_VERSION_HEX >= 0x030E0000
+#include <internal/pycore_interpframe.h>
+#include <internal/pycore_stackref.h>
 #endif
 #include <opcode.h>
 #pragma GCC diagnostic pop
@@ -121,26 +125,51 @@ bool pg_interp_lock_looks_free(void)
 #endif
 }
 
-#if PY_VERSION_HEX < 0x030E0000
+/* ---- frames, whose parts each version names anew ---- */
 
-/* The instruction that the innermost frame of this thread executes, and the code it is part of. */
-static _Py_CODEUNIT *current_instruction(PyCodeObject **code)
+#if PY_VERSION_HEX < 0x030F0000
+
+/* What the frame runs, borrowed: code, unless it is one of the interpreter's own. */
+static PyObject *executable_of(const _PyInterpreterFrame *frame)
 {
-    PyThreadState *thread = PyThreadState_Get();
 #if PY_VERSION_HEX < 0x030D0000
-    _PyInterpreterFrame *frame = thread->cframe->current_frame;
+    return (PyObject *)frame->f_code;
+#elif PY_VERSION_HEX < 0x030E0000
+    return frame->f_executable;
+#else
+    return PyStackRef_AsPyObjectBorrow(frame->f_executable);
+#endif
+}
 
-    if (frame == NULL)
-        return NULL;
-    *code = frame->f_code;
+static _Py_CODEUNIT *instruction_of(const _PyInterpreterFrame *frame)
+{
+#if PY_VERSION_HEX < 0x030D0000
     return frame->prev_instr;
 #else
-    _PyInterpreterFrame *frame = thread->current_frame;
-
-    if (frame == NULL || !PyCode_Check(frame->f_executable))
-        return NULL;
-    *code = (PyCodeObject *)frame->f_executable;
     return frame->instr_ptr;
+#endif
+}
+
+/* The instructions of the code that the frame runs: without an interpreter lock, 3.14 copies them
+ * for each thread. */
+static _Py_CODEUNIT *instructions_of(const _PyInterpreterFrame *frame, PyCodeObject *code)
+{
+#if PY_VERSION_HEX < 0x030E0000
+    (void)frame;
+    return _PyCode_CODE(code);
+#else
+    (void)code;
+    return _PyFrame_GetBytecode((_PyInterpreterFrame *)frame);
+#endif
+}
+
+/* The innermost one of the running thread. */
+static const _PyInterpreterFrame *running_frame(void)
+{
+#if PY_VERSION_HEX < 0x030D0000
+    return PyThreadState_Get()->cframe->current_frame;
+#else
+    return PyThreadState_Get()->current_frame;
 #endif
 }
 
@@ -165,12 +194,14 @@ static int oparg_of(_Py_CODEUNIT unit)
 /* Opcode and argument of the running instruction; false if there is none. */
 static bool running(PyCodeObject **code, int *opcode, int *oparg)
 {
-    _Py_CODEUNIT *at = current_instruction(code);
-    _Py_CODEUNIT *first;
+    const _PyInterpreterFrame *frame = running_frame();
+    _Py_CODEUNIT *at, *first;
 
-    if (at == NULL)
+    if (frame == NULL || !PyCode_Check(executable_of(frame)))
         return false;
-    first = _PyCode_CODE(*code);
+    *code = (PyCodeObject *)executable_of(frame);
+    first = instructions_of(frame, *code);
+    at = instruction_of(frame);
     if (at < first || at >= first + Py_SIZE(*code))
         return false;
     *opcode = opcode_of(*at);
@@ -204,7 +235,8 @@ bool pg_interp_is_inplace(void)
     PyCodeObject *code;
     int opcode, oparg;
 
-    return running(&code, &opcode, &oparg) && opcode == BINARY_OP && oparg >= NB_INPLACE_ADD;
+    return running(&code, &opcode, &oparg) && opcode == BINARY_OP && oparg >= NB_INPLACE_ADD &&
+           oparg <= NB_INPLACE_XOR;
 }
 
 #else
@@ -228,9 +260,14 @@ bool pg_interp_is_inplace(void)
 extern const char *_Py_DumpTracebackThreads(int fd, PyInterpreterState *interp,
                                             PyThreadState *current) __attribute__((weak));
 
-#if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030E0000
+#if PY_VERSION_HEX >= 0x030D0000 && PY_VERSION_HEX < 0x030F0000
 
 #define STACKS_MAX 100 /* threads, and frames of each */
+#if PY_VERSION_HEX < 0x030E0000
+#define OWNED_BY_INTERPRETER FRAME_OWNED_BY_CSTACK
+#else
+#define OWNED_BY_INTERPRETER FRAME_OWNED_BY_INTERPRETER /* or by the C stack, which comes next */
+#endif
 
 /* Without calling what allocates or takes a lock. */
 static void write_text(int fd, PyObject *text)
@@ -256,14 +293,14 @@ static void write_text(int fd, PyObject *text)
 /* False if it does not look like a frame. */
 static bool write_frame(int fd, const _PyInterpreterFrame *frame)
 {
-    PyCodeObject *code = (PyCodeObject *)frame->f_executable;
+    PyCodeObject *code = (PyCodeObject *)executable_of(frame);
     ptrdiff_t at;
 
-    if (frame->owner == FRAME_OWNED_BY_CSTACK)
+    if (frame->owner >= OWNED_BY_INTERPRETER)
         return true;
     if (code == NULL || !PyCode_Check(code))
         return false;
-    at = frame->instr_ptr - _PyCode_CODE(code);
+    at = instruction_of(frame) - instructions_of(frame, code);
     dprintf(fd, "  File \"");
     write_text(fd, code->co_filename);
     dprintf(fd, "\", line %d in ",
