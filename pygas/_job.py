@@ -41,6 +41,23 @@ def _keep_socket_private() -> None:
 _keep_socket_private()
 
 
+class _BeforeCore:
+    """A finder that finds nothing, but sees the extension being imported.
+
+    Whoever does it, an unpickled Proxy for one, gets it on top of the right UCX.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name == "pygas._core":
+            from pygas._ucx import prepare
+
+            prepare()
+
+
+sys.meta_path.insert(0, _BeforeCore())
+
+
 def core() -> Any:
     """Return the extension module, loading it if need be. Starts nothing."""
     module = sys.modules.get("pygas._core")

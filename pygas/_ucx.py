@@ -28,6 +28,8 @@ _UCX_DEFAULTS = {
 #: The oldest UCX that will do.
 UCX_MINIMUM = (1, 13)
 
+_prepared = False
+
 
 def _load_system() -> bool:
     try:
@@ -78,6 +80,27 @@ def _load_extension() -> ModuleType:
         raise
 
 
+def prepare() -> None:
+    """Load the UCX libraries that the extension stands on, unless they have been.
+
+    Raises
+    ------
+    ImportError
+        If there is no usable UCX.
+    """
+    global _prepared
+    if _prepared:
+        return
+    added = {name: text for name, text in _UCX_DEFAULTS.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        _load_ucx()
+        _prepared = True
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
 def load_core() -> ModuleType:
     """Return the extension module ``pygas._core``, loaded on top of the right UCX.
 
@@ -86,11 +109,5 @@ def load_core() -> ModuleType:
     ImportError
         If there is no usable UCX.
     """
-    added = {name: text for name, text in _UCX_DEFAULTS.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        _load_ucx()
-        return _load_extension()
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
+    prepare()
+    return _load_extension()

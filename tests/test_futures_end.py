@@ -84,7 +84,7 @@ def test_cycles_are_collected() -> None:
 
 ENDS = """
 import os, sys, time, pygas
-import pygas._core as core
+from pygas import _core as core
 
 def report(name, act):
     try:

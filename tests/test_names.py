@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from conftest import run_command
 
 import pygas
 
@@ -132,3 +133,10 @@ class Same:
 
     def same(self, one: object, two: object) -> bool:
         return one is two
+
+
+@pytest.mark.parametrize("how", ["import pygas._core", "from pygas import _deferred"])
+def test_whoever_imports_the_extension_has_ucx_loaded(how: str) -> None:
+    """Not only when it is the program's first use of pygas: an unpickled Proxy imports it."""
+    program = f"{how}; from pygas import _ucx; assert _ucx._prepared"
+    assert run_command([sys.executable, "-c", program]).returncode == 0
