@@ -193,6 +193,32 @@ def give_back(value: Any) -> Any:
 
 
 @pytest.mark.ranks(2, timeout=180)
+def test_held_by_a_frame_while_a_suspended_generator_borrows_it() -> None:
+    """Since 3.14 a generator shows what is on its stack, but need not count it as a reference."""
+
+    def suspended(node: Node) -> Any:
+        both = (node, (yield))
+        yield both
+
+    def build() -> Any:
+        node = pygas.local(ring(2)[0])
+        steps = suspended(node)
+        next(steps)
+        node.link(steps)
+        return node
+
+    held = everybody(build)
+    assert pygas.collect() == 0
+    assert settled(2)
+    if pygas.MYTHREAD == 0:
+        assert held.links[0].name == 1
+    del held
+    pygas.barrier()
+    assert pygas.collect() == 2
+    assert settled(0)
+
+
+@pytest.mark.ranks(2, timeout=180)
 def test_held_by_memory_that_python_does_not_see() -> None:
     import numpy as np
 

@@ -81,6 +81,33 @@ static int explain(PyObject *object, void *arg)
     return 0;
 }
 
+/*
+ * Since 3.14 what a frame has on its stack may be borrowed from its own variables, and its
+ * tp_traverse shows it all the same. So one reference of each frame is believed: there may be more,
+ * but then it is kept. `scan->showing` is the frame's node.
+ */
+#if PY_VERSION_HEX >= 0x030E0000
+
+static int explain_once(PyObject *object, void *arg)
+{
+    const pg_scan_t *scan = arg;
+    pg_node_t *node = node_of(scan, object);
+
+    if (node != NULL && node->shown_by != scan->showing + 1) {
+        node->shown_by = scan->showing + 1;
+        node->outside--;
+    }
+    return 0;
+}
+
+static bool has_a_stack(PyObject *object)
+{
+    return PyGen_CheckExact(object) || PyCoro_CheckExact(object) || PyAsyncGen_CheckExact(object) ||
+           PyFrame_Check(object);
+}
+
+#endif
+
 static void follow(PyObject *object, visitproc visit, pg_scan_t *scan)
 {
     Py_TYPE(object)->tp_traverse(object, visit, scan);
@@ -107,6 +134,22 @@ static int reach(PyObject *object, void *arg)
         push(arg, node);
     }
     return 0;
+}
+
+static void explain_all(pg_scan_t *scan)
+{
+    for (size_t i = 0; i < scan->count; i++) {
+        PyObject *object = scan->nodes[i].object;
+
+#if PY_VERSION_HEX >= 0x030E0000
+        scan->showing = i;
+        if (has_a_stack(object)) {
+            follow(object, explain_once, scan);
+            continue;
+        }
+#endif
+        follow(object, explain, scan);
+    }
 }
 
 /* Every tracked object becomes a node. `tracked`: the only reference that is ours. */
@@ -221,8 +264,8 @@ int pg_scan_run(pg_scan_t *scan, PyObject *tracked, const pg_scan_t *of)
     pg_export_t *entries = pg_exports_list(&count);
     int failed = entries == NULL || add_nodes(scan, tracked) < 0;
 
-    for (size_t i = 0; !failed && i < scan->count; i++)
-        follow(scan->nodes[i].object, explain, scan);
+    if (!failed)
+        explain_all(scan);
     for (size_t i = 0; !failed && i < count; i++) {
         pg_node_t *node = node_of(scan, entries[i].object);
         const pg_node_t *before = of != NULL ? node_of(of, entries[i].object) : NULL;

@@ -11,6 +11,7 @@
 typedef struct node {
     PyObject *object;
     Py_ssize_t outside; /* references that are not explained */
+    size_t shown_by;    /* a frame has shown it: 1 + that one's node */
     bool reached;
     bool kept; /* a reference to it is the scan's */
 } pg_node_t;
@@ -43,6 +44,7 @@ typedef struct pg_scan {
     size_t holding_count;
     size_t *stack; /* of nodes whose references are to be followed */
     size_t depth;
+    size_t showing; /* the node whose references are being explained */
     pg_flow_count_t flow;
 } pg_scan_t;
 
