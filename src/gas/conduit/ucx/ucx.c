@@ -53,12 +53,22 @@ static bool has_rdma(ucp_context_h context)
     return found;
 }
 
+/* Seen in 1.23.0-rc1: sends ask whether they run in UCX's thread, and crash if there is none, as
+ * with the transport to oneself alone. */
+static bool wants_its_thread(void)
+{
+    unsigned major, minor, release;
+
+    ucp_get_version(&major, &minor, &release);
+    return major == 1 && minor >= 23;
+}
+
 /* The transports of a job on one host. A job of one talks to itself only, and needs no shared
  * memory. */
 static const char *transports(const ucx_conduit_t *self)
 {
     if (self->params.boot->size == 1 && gas_config_is_preset(self->params.config, "PYGAS_UCX_TLS"))
-        return "self";
+        return wants_its_thread() ? "posix,self" : "self";
     return self->params.config->ucx_tls;
 }
 
