@@ -54,10 +54,10 @@ class StdinFeed:
     def _run(self) -> None:
         try:
             while data := self._read():
+                if self._terminal and data.endswith(b"\n"):
+                    self._on_line()  # before it can be answered
                 if not self._write(data):
                     break
-                if self._terminal and data.endswith(b"\n"):
-                    self._on_line()
         finally:
             os.close(self._pipe)
 
