@@ -45,6 +45,15 @@ class Thing:
         return pygas.Proxy(Thing(self))
 
 
+def _alone() -> int:
+    thing = object()
+    return sys.getrefcount(thing)
+
+
+#: The count of an object that one local variable refers to: 2, and 1 since Python 3.14.
+ALONE = _alone()
+
+
 def alive() -> int:
     gc.collect()
     return len(Thing.born) - len(Thing.gone)

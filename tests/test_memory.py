@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from conftest import run_ranks
 from memorykit import (
+    ALONE,
     Thing,
     alive,
     counts,
@@ -64,10 +65,10 @@ def test_a_local_reference_keeps_it_too() -> None:
     assert alive() == 0
     thing = Thing()
     p = pygas.Proxy(thing)
-    assert pygas.at(1).call(Thing.count, p) > 2
+    assert pygas.at(1).call(Thing.count, p) > ALONE
     del p
     assert until(lambda: core().counts() == (0, 0))
-    assert (sys.getrefcount(thing), alive()) == (2, 1)
+    assert (sys.getrefcount(thing), alive()) == (ALONE, 1)
 
 
 @pytest.mark.ranks(2, timeout=180)
