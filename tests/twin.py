@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
+import sys
 from typing import Any
 
 import pygas
 
 PLAIN = (int, float, complex, str, bytes, tuple, frozenset)  # whose identity means nothing
+
+
+def _text(error: Exception) -> str:
+    """Return what it says, without modules of types on Python 3.14.
+
+    There, some of the interpreter's own texts name a type with its module, and that of a Proxy is
+    one of pygas.
+    """
+    if sys.version_info < (3, 14):
+        return str(error)
+    return re.sub(r"\b(pygas|model_things|collections)\.(?=\w)", "", str(error))
 
 
 def outcome(code: str, names: dict[str, Any]) -> tuple[Any, ...]:
@@ -21,7 +34,7 @@ def outcome(code: str, names: dict[str, Any]) -> tuple[Any, ...]:
             exec(code, names)
             value = ("x is", isinstance(before, PLAIN) or names["x"] is before, repr(names["x"]))
     except Exception as error:
-        return type(error), str(error)
+        return type(error), _text(error)
     return value.__class__, repr(value)
 
 
