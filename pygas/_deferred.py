@@ -19,6 +19,15 @@ def adopt(awaited: object) -> Future[Any]:
 
     Cancelling it asks `awaited` to be cancelled. A coroutine starts to run, on the request loop.
     """
+    try:
+        return _adopt(awaited)
+    except BaseException:
+        if isinstance(awaited, Coroutine):
+            awaited.close()  # the job may have ended by now: Python is not to complain of it
+        raise
+
+
+def _adopt(awaited: object) -> Future[Any]:
     target: Future[Any] = Future()
     if isinstance(awaited, concurrent.futures.Future):
         awaited.add_done_callback(functools.partial(_copy, target))
@@ -41,7 +50,13 @@ def adopt(awaited: object) -> Future[Any]:
         return target
     loop = _loop.get()
     coroutine = awaited if isinstance(awaited, Coroutine) else _coroutine(awaited)
-    task = loop.create_task(_run(coroutine, target))
+    steps = _run(coroutine, target)
+    try:
+        task = loop.create_task(steps)
+    except BaseException:
+        steps.close()
+        coroutine.close()
+        raise
     target.add_done_callback(functools.partial(_cancel_task, task))
     return target
 
