@@ -16,17 +16,22 @@ import pygas
 
 
 class Account:
-    """Two numbers that only a critical section may see unequal."""
+    """Two numbers that only a critical section may see unequal.
+
+    `one_at_a_time`: requests of two threads, without an interpreter lock, exclude each other by it.
+    """
 
     def __init__(self) -> None:
+        self.one_at_a_time = threading.Lock()
         self.left = self.right = 0
         self.over = False
         self.running = 0
 
     def deposit(self) -> None:
-        assert self.left == self.right
-        self.left += 1
-        self.right += 1
+        with self.one_at_a_time:
+            assert self.left == self.right
+            self.left += 1
+            self.right += 1
 
     def finish(self) -> None:
         self.over = True
