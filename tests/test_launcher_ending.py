@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launcherkit import Jobs
+from launcherkit import LIMIT, Jobs
 
 
 @pytest.fixture
@@ -271,3 +273,30 @@ def test_a_daemon_that_keeps_the_pipes_open_is_not_waited_for(jobs: Jobs) -> Non
     assert time.monotonic() - start < 10
     for pid in jobs.processes():
         os.kill(pid, signal.SIGKILL)
+
+
+THREADS_LEFT = """
+import sys, threading
+from pygas.cli import main
+
+code = main(["run", "-n", "2", *sys.argv[1:]])
+print(code, [thread.name for thread in threading.enumerate()])
+"""
+
+
+@pytest.mark.parametrize("directory", [False, True])
+def test_no_thread_of_the_launcher_outlives_the_job(tmp_path: Path, directory: bool) -> None:
+    """One that runs Python code while the interpreter goes can crash it."""
+    program = tmp_path / "prog.py"
+    program.write_text("print(1)")
+    options = ["--output-dir", str(tmp_path)] if directory else []
+    for standard_input in (subprocess.DEVNULL, subprocess.PIPE):
+        with subprocess.Popen(
+            [sys.executable, "-c", THREADS_LEFT, *options, str(program)],
+            stdin=standard_input,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as launcher:
+            assert launcher.stdout is not None
+            assert launcher.wait(LIMIT) == 0
+            assert launcher.stdout.read().splitlines()[-1] == "0 ['MainThread']"

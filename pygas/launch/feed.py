@@ -2,10 +2,10 @@
 
 Design notes
 ------------
-One daemon thread reads and writes; it may wait for either side as long as it likes and is simply
-left behind at the end of the job. It stops at end of file, and as soon as rank 0 has closed its
-standard input (the pipe then reports an error), so that a terminal's type-ahead is left to the
-shell. It is the only user of both descriptors.
+One daemon thread reads and writes; it may wait for either side as long as it likes. It stops at end
+of file, and as soon as rank 0 has closed its standard input (the pipe then reports an error), so
+that a terminal's type-ahead is left to the shell. That is when rank 0 ends, unless another process
+has inherited that end: then the thread is left behind. It is the only user of both descriptors.
 
 A terminal is read only while the launcher is in its foreground process group. The check can lose a
 race against job control; SIGTTIN is ignored, so the read then fails and the check is made again.
@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 _READ_SIZE = 1 << 16
 _BACKGROUND_CHECK_MS = 200
+_LAST_STEPS = 0.1  # seconds
 
 
 class StdinFeed:
@@ -46,10 +47,15 @@ class StdinFeed:
         self._writable.register(pipe, select.POLLOUT)
         self._reader_gone = select.poll()
         self._reader_gone.register(pipe, 0)
+        self._thread = threading.Thread(target=self._run, name="pygas-stdin", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
-        threading.Thread(target=self._run, name="pygas-stdin", daemon=True).start()
+        self._thread.start()
+
+    def leave(self) -> None:
+        """Wait a moment for the thread's end, which follows on rank 0's; else leave it."""
+        self._thread.join(_LAST_STEPS)
 
     def _run(self) -> None:
         try:

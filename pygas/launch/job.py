@@ -152,6 +152,7 @@ class _Job:
         self._kill_at: float | None = None
         self._timeout_at: float | None = None
         self._gave_up = False
+        self._feed: StdinFeed | None = None
 
     def run(self) -> int:
         try:
@@ -204,7 +205,8 @@ class _Job:
             self._watch(rank)
         self._output.start(self._ranks, prompts=os.isatty(0))
         if self._ranks:
-            StdinFeed(self._ranks[0].stdin, self._output.line_typed).start()
+            self._feed = StdinFeed(self._ranks[0].stdin, self._output.line_typed)
+            self._feed.start()
 
     def _serve(self) -> None:
         while any(rank.status is None for rank in self._ranks):
@@ -251,6 +253,9 @@ class _Job:
             self._gave_up = False
             self._output.say(text)
             self._await_output()
+        self._output.leave()
+        if self._feed is not None:
+            self._feed.leave()
 
     def _await_output(self) -> None:
         """Wait until all is written; for how long nobody may take it depends on the ending."""

@@ -80,6 +80,7 @@ class Output:
         self._stderr_pump: Pump | None = None
         self._spoken = threading.Event()
         self._spoken.set()
+        self._speaker: threading.Thread | None = None
 
     def start(self, ranks: Sequence[Rank], prompts: bool) -> None:
         """Start the threads; no process may be forked any more.
@@ -130,6 +131,16 @@ class Output:
         for pump in self._pumps:
             pump.drain()
 
+    def leave(self) -> None:
+        """Wait for the last steps of the threads that are done; others are blocked, and left.
+
+        A thread that still runs Python code while the interpreter goes can crash it.
+        """
+        for pump in self._pumps:
+            pump.leave()
+        if self._speaker is not None and self._spoken.is_set():
+            self._speaker.join()
+
     def say(self, text: bytes) -> None:
         """Write what the launcher has to say to stderr; `idle` tells when it is done.
 
@@ -144,7 +155,8 @@ class Output:
             self._notify()
 
         self._spoken.clear()
-        threading.Thread(target=speak, name="pygas-say", daemon=True).start()
+        self._speaker = threading.Thread(target=speak, name="pygas-say", daemon=True)
+        self._speaker.start()
 
     def announce(self, text: bytes) -> None:
         """Write whole lines to stderr while the job goes on; does not block."""

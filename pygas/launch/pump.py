@@ -80,6 +80,11 @@ class Pump:
         self._draining.set()
         self._wake()
 
+    def leave(self) -> None:
+        """Wait for the thread's last steps if it has carried everything, else leave it."""
+        if self.closed.is_set():
+            self._thread.join()
+
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):  # then a wake-up is on its way
             self._wake_writer.send(b"\0")
