@@ -66,7 +66,14 @@ def _load_ucx() -> None:
         )
 
 
-def _load_extension() -> ModuleType:
+def load_core() -> ModuleType:
+    """Return the extension module ``pygas._core``, for which `prepare` is called on the way.
+
+    Raises
+    ------
+    ImportError
+        If there is no usable UCX, or no compiled extension.
+    """
     try:
         return importlib.import_module("pygas._core")
     except ModuleNotFoundError as error:
@@ -99,15 +106,3 @@ def prepare() -> None:
     finally:
         for name in added:
             os.environ.pop(name, None)
-
-
-def load_core() -> ModuleType:
-    """Return the extension module ``pygas._core``, loaded on top of the right UCX.
-
-    Raises
-    ------
-    ImportError
-        If there is no usable UCX.
-    """
-    prepare()
-    return _load_extension()

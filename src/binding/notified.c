@@ -91,9 +91,8 @@ static PyObject *wait_for(PyObject *self)
 {
     phase_t *phase = ((notified_t *)self)->phase;
     PyObject *result = NULL;
-    int outcome;
+    int outcome = pg_wait_for(&phase->event, "the barrier", -1);
 
-    outcome = pg_wait_for(&phase->event, "the barrier", -1);
     if (outcome >= 0) {
         if (gas_coll_status(phase->coll) == GAS_OK)
             result = pg_settle() < 0 ? NULL : Py_NewRef(Py_None);

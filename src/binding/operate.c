@@ -185,10 +185,8 @@ static gas_status_t start(gas_team_t *team, const gas_coll_args_t *args, operati
 /* Waits until the operation is over, also if that raises. */
 static PyObject *finish(operation_t *operation)
 {
+    int outcome = pg_wait_for(&operation->event, "a collective operation on arrays", -1);
     PyObject *result = NULL;
-    int outcome;
-
-    outcome = pg_wait_for(&operation->event, "a collective operation on arrays", -1);
 
     if (outcome < 0) {
         PyObject *exception = PyErr_GetRaisedException();

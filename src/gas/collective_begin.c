@@ -52,8 +52,7 @@ static void look_at_early(gas_coll_t *coll)
 }
 
 /* Gives the operation its number. With `pending` 1. `refusal`, if not NULL, says why it fails at
- * once.
- */
+ * once. If it cannot begin it is freed. */
 static gas_status_t begin(gas_coll_t *coll, const char *refusal)
 {
     gas_team_t *team = coll->team;
@@ -85,6 +84,8 @@ static gas_status_t begin(gas_coll_t *coll, const char *refusal)
         look_at_early(coll);
 out:
     gas_job_unlock(job);
+    if (status != GAS_OK)
+        free(coll);
     return status;
 }
 
@@ -148,10 +149,8 @@ gas_status_t gas_coll_start(gas_team_t *team, const gas_coll_args_t *args, gas_c
     /* Before it can be over: `over` may look for it. */
     *out = coll;
     status = begin(coll, NULL);
-    if (status != GAS_OK) {
-        free(coll);
+    if (status != GAS_OK)
         return status;
-    }
     if (gas_coll_meets_first(coll)) {
         coll->after_meeting = coll->run_round;
         coll->run_round = meet;
@@ -177,12 +176,9 @@ static gas_status_t open_exchange(gas_team_t *team, const gas_coll_args_t *args,
     coll->is_exchange = true;
     coll->is_last = true;
     status = begin(coll, refusal);
-    if (status != GAS_OK) {
-        free(coll);
-        return status;
-    }
-    *out = coll;
-    return GAS_OK;
+    if (status == GAS_OK)
+        *out = coll;
+    return status;
 }
 
 gas_status_t gas_coll_open(gas_team_t *team, const gas_coll_args_t *args, gas_coll_t **out)

@@ -108,8 +108,7 @@ static bool has_watch(gas_progress_t *progress, const gas_waiter_t *waiter)
     return mine;
 }
 
-/* For how long to sleep when the conduit cannot be armed, after `busy` such sleeps in
- * a row. What a
+/* For how long to sleep when the conduit cannot be armed, after `busy` such sleeps in a row. What a
  * transport holds for a rank that has failed never goes out, and it may answer BUSY for good: then
  * nothing is to be hastened. Under the job lock. */
 static uint64_t busy_sleep(gas_job_t *job, unsigned busy)
