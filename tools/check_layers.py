@@ -21,7 +21,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 LAYERS = {
     "gas/testing": {"gas/testing", "gas/boot", "gas/conduit", "gas/conduit/loopback", "gas"},
     "gas/boot": {"gas/boot", "gas"},
-    "gas/conduit/ucx": {"gas/conduit/ucx", "gas/conduit", "gas/boot", "gas"},
+    "gas/conduit/near": {"gas/conduit/near", "gas/boot", "gas"},
+    "gas/conduit/ucx": {"gas/conduit/ucx", "gas/conduit/near", "gas/conduit", "gas/boot", "gas"},
     # The unit tests' conduit finds its hub through the boot of the unit tests.
     "gas/conduit/loopback": {"gas/conduit/loopback", "gas/conduit", "gas/testing", "gas"},
     "gas/conduit": {"gas/conduit", "gas/boot", "gas"},

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,13 +132,62 @@ static gas_status_t publish_address(ucx_conduit_t *self)
     ucp_address_t *address;
     size_t length;
     gas_status_t status;
+    near_card_t card;
+    char *bytes;
     ucs_status_t ucs = ucp_worker_get_address(self->worker, &address, &length);
 
     if (ucs != UCS_OK)
         return ucx_error(ucs, "cannot get this rank's address");
-    status = self->params.boot->ops->put(self->params.boot, address, length);
+    near_card(self->near, &card);
+    bytes = malloc(sizeof(card) + length);
+    if (bytes != NULL) {
+        memcpy(bytes, &card, sizeof(card));
+        memcpy(bytes + sizeof(card), address, length);
+        status = self->params.boot->ops->put(self->params.boot, bytes, sizeof(card) + length);
+        free(bytes);
+    } else {
+        status = gas_error(GAS_ERR_NO_MEMORY, "no memory for this rank's address");
+    }
     ucp_worker_release_address(self->worker, address);
     return status;
+}
+
+/* What `rank` has published: *card, and in memory that the caller frees, at *bytes, UCX's address
+ * behind it. */
+static gas_status_t get_address(ucx_conduit_t *self, int rank, near_card_t *card, char **bytes)
+{
+    gas_boot_t *boot = self->params.boot;
+    void *address;
+    size_t length;
+    gas_status_t status = boot->ops->get(boot, rank, &address, &length);
+
+    if (status != GAS_OK)
+        return status;
+    if (length <= sizeof(*card)) {
+        free(address);
+        return gas_error(GAS_ERR_PROTOCOL, "the address of rank %d has %zu bytes", rank, length);
+    }
+    memcpy(card, address, sizeof(*card));
+    *bytes = address;
+    return GAS_OK;
+}
+
+near_link_t *ucx_link(ucx_conduit_t *self, int rank)
+{
+    ucx_peer_t *peer = &self->peers[rank];
+    near_card_t card;
+    char *bytes;
+
+    if (peer->link_tried)
+        return peer->link;
+    peer->link_tried = true;
+    if (self->near == NULL || rank == self->params.boot->rank ||
+        !gas_boot_shares_host(self->params.boot, rank) ||
+        get_address(self, rank, &card, &bytes) != GAS_OK)
+        return NULL;
+    free(bytes);
+    peer->link = near_open(self->near, rank, &card);
+    return peer->link;
 }
 
 /* UCX has noticed that a peer is gone; without this handler it would end this process. Its requests
@@ -157,8 +207,8 @@ gas_status_t ucx_endpoint(ucx_conduit_t *self, int rank, ucp_ep_h *endpoint)
 {
     gas_boot_t *boot = self->params.boot;
     ucp_ep_params_t params;
-    void *address;
-    size_t length;
+    near_card_t card;
+    char *bytes;
     gas_status_t status;
     ucs_status_t ucs;
 
@@ -166,18 +216,18 @@ gas_status_t ucx_endpoint(ucx_conduit_t *self, int rank, ucp_ep_h *endpoint)
         *endpoint = self->peers[rank].endpoint;
         return GAS_OK;
     }
-    status = boot->ops->get(boot, rank, &address, &length);
+    status = get_address(self, rank, &card, &bytes);
     if (status != GAS_OK)
         return status;
     memset(&params, 0, sizeof(params));
     params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
                         UCP_EP_PARAM_FIELD_ERR_HANDLER;
-    params.address = address;
+    params.address = (const ucp_address_t *)(bytes + sizeof(card));
     params.err_mode = UCP_ERR_HANDLING_MODE_NONE;
     params.err_handler.cb = endpoint_failed;
     params.err_handler.arg = self;
     ucs = ucp_ep_create(self->worker, &params, endpoint);
-    free(address);
+    free(bytes);
     /* Newer versions make the worker without the transport that has no room, and fail here. */
     if (ucs == UCS_ERR_UNREACHABLE && boot->one_host && !ucx_shm_has(WORKER_SHM))
         return shm_full_error(ucs);
@@ -197,12 +247,15 @@ static void finish_request(ucx_conduit_t *self, ucs_status_ptr_t request, uint64
     ucp_request_free(request);
 }
 
-/* What UCX still keeps back, such as an acknowledgement, a peer may wait for: lets it out. */
+/* What is still kept back, such as an acknowledgement, a peer may wait for: lets it out. */
 static void flush_endpoints(ucx_conduit_t *self)
 {
     uint64_t deadline = gas_clock_now() + CLOSE_NS;
     ucp_request_param_t param;
 
+    while (self->near != NULL && near_backlog(self->near) > 0 && gas_clock_left(deadline) > 0)
+        if (near_poll(self->near) == 0)
+            sched_yield();
     memset(&param, 0, sizeof(param));
     if (!self->lossy) {
         finish_request(self, ucp_worker_flush_nbx(self->worker, &param), deadline);
@@ -223,6 +276,7 @@ static void ucx_destroy(gas_conduit_t *conduit)
     ucx_segment_close(self);
     flush_endpoints(self);
     ucp_worker_destroy(self->worker);
+    near_destroy(self->near);
     ucx_direct_fini(self);
     ucx_send_fini(self);
     ucx_segment_fini(self);
@@ -233,33 +287,41 @@ static void ucx_destroy(gas_conduit_t *conduit)
 
 static unsigned ucx_poll(gas_conduit_t *conduit)
 {
-    return ucp_worker_progress(((ucx_conduit_t *)conduit)->worker);
+    ucx_conduit_t *self = (ucx_conduit_t *)conduit;
+    unsigned done = self->near != NULL ? near_poll(self->near) : 0;
+
+    return done + ucp_worker_progress(self->worker);
 }
 
 static gas_status_t ucx_arm(gas_conduit_t *conduit)
 {
-    ucs_status_t ucs = ucp_worker_arm(((ucx_conduit_t *)conduit)->worker);
+    ucx_conduit_t *self = (ucx_conduit_t *)conduit;
+    ucs_status_t ucs = ucp_worker_arm(self->worker);
 
     if (ucs == UCS_OK)
-        return GAS_OK;
+        return self->near != NULL ? near_arm(self->near) : GAS_OK;
     return ucs == UCS_ERR_BUSY ? GAS_BUSY : ucx_error(ucs, "cannot arm UCX's events");
 }
 
 static gas_status_t ucx_sleep(gas_conduit_t *conduit, int wake_fd, uint64_t timeout)
 {
     ucx_conduit_t *self = (ucx_conduit_t *)conduit;
-    struct pollfd fds[2] = {{.fd = self->event_fd, .events = POLLIN},
-                            {.fd = wake_fd, .events = POLLIN}};
+    struct pollfd fds[3] = {
+        {.fd = wake_fd, .events = POLLIN},
+        {.fd = self->event_fd, .events = POLLIN},
+        {.fd = self->near != NULL ? near_fd(self->near) : -1, .events = POLLIN}};
     struct timespec limit = gas_clock_timespec(timeout);
 
-    if (ppoll(fds, 2, timeout == GAS_FOREVER ? NULL : &limit, NULL) < 0 && errno == EINTR)
+    if (ppoll(fds, 3, timeout == GAS_FOREVER ? NULL : &limit, NULL) < 0 && errno == EINTR)
         return GAS_INTERRUPTED;
     return GAS_OK;
 }
 
 static size_t ucx_backlog(gas_conduit_t *conduit)
 {
-    return ((ucx_conduit_t *)conduit)->backlog;
+    ucx_conduit_t *self = (ucx_conduit_t *)conduit;
+
+    return self->backlog + (self->near != NULL ? near_backlog(self->near) : 0);
 }
 
 static bool ucx_restless(gas_conduit_t *conduit)
@@ -273,14 +335,17 @@ static bool ucx_restless(gas_conduit_t *conduit)
 
 static size_t ucx_outstanding(gas_conduit_t *conduit)
 {
-    return ((ucx_conduit_t *)conduit)->outstanding;
+    ucx_conduit_t *self = (ucx_conduit_t *)conduit;
+
+    return self->outstanding + (self->near != NULL ? near_backlog(self->near) : 0);
 }
 
 static void ucx_describe(gas_conduit_t *conduit, char *text, size_t size)
 {
     ucx_conduit_t *self = (ucx_conduit_t *)conduit;
 
-    snprintf(text, size, "UCX %s over %s", ucp_get_version_string(),
+    snprintf(text, size, "%sUCX %s over %s", self->near != NULL ? "rings in shared memory, " : "",
+             ucp_get_version_string(),
              self->params.boot->one_host ? transports(self) : "its own choice");
 }
 
@@ -342,6 +407,8 @@ static gas_status_t ucx_create(const gas_conduit_params_t *params, gas_conduit_t
         goto err_context;
     ucx_direct_init(self);
     status = ucx_am_init(self);
+    if (status == GAS_OK && strcmp(params->config->rings, "never") != 0)
+        status = near_create(params->boot, ucx_near_arrived, self, &self->near);
     if (status == GAS_OK)
         status = publish_address(self);
     if (status != GAS_OK)
@@ -350,6 +417,7 @@ static gas_status_t ucx_create(const gas_conduit_params_t *params, gas_conduit_t
     return GAS_OK;
 
 err_worker:
+    near_destroy(self->near);
     ucp_worker_destroy(self->worker);
 err_context:
     ucp_cleanup(self->context);

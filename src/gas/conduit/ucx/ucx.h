@@ -1,7 +1,13 @@
 /*
  * The UCX conduit, for the files that share it. UCX >= 1.13 and nothing newer.
  *
- * Design notes. A message without bulk buffers is one eager UCX active message (AM_HEAD). Bulk
+ * Design notes. Ranks of one host send their messages through memory that they share (../near),
+ * which is UCX's fast way as well; but there all write into one queue of the receiver, and one that
+ * is killed while it does leaves a hole there, behind which nothing arrives from anybody. UCX is
+ * for ranks of other hosts, for those whose memory cannot be shared, and for what a rank sends to
+ * itself.
+ *
+ * A message without bulk buffers is one eager UCX active message (AM_HEAD). Bulk
  * buffers for a rank of the same host are read by it from where they are (ucx_direct.c). Else each
  * is a UCX active message of its own (AM_BULK), sent by rendezvous, so it stays contiguous
  * on both sides: that is the path on which UCX moves it in one copy (CMA on one host, RDMA across).
@@ -28,6 +34,7 @@
 #define GAS_CONDUIT_UCX_UCX_H
 
 #include "../conduit.h"
+#include "../near/near.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -91,7 +98,9 @@ struct ucx_outgoing {
 
 /* What there is to know about one other rank. */
 typedef struct ucx_peer {
-    ucp_ep_h endpoint;      /* NULL until the first message to it */
+    near_link_t *link;      /* for messages, if it is on this host; NULL: by UCX */
+    bool link_tried;        /* `link` is what it is */
+    ucp_ep_h endpoint;      /* NULL until UCX is first needed for it */
     uint64_t sent;          /* id of the next message to it */
     uint64_t expected;      /* id of the next message from it to deliver */
     size_t partials;        /* messages from it that are not delivered */
@@ -110,6 +119,7 @@ typedef struct ucx_conduit {
     ucp_context_h context;
     ucp_worker_h worker;
     int event_fd;
+    near_t *near;                         /* NULL: nobody is reached in that way */
     ucx_peer_t *peers;                    /* by rank */
     int closing;                          /* no callback is passed on any more */
     bool lossy;                           /* a peer has failed */
@@ -134,7 +144,11 @@ typedef struct ucx_conduit {
 /* `what` failed with `ucs`: remembers the text and returns the runtime's status. */
 gas_status_t ucx_error(ucs_status_t ucs, const char *what);
 
-/* The endpoint to `rank`, made now if this is the first message. */
+/* The way to `rank` through shared memory, made now if this is the first message; NULL: there is
+ * none. */
+near_link_t *ucx_link(ucx_conduit_t *self, int rank);
+
+/* UCX's endpoint to `rank`, made now if it is the first time. */
 gas_status_t ucx_endpoint(ucx_conduit_t *self, int rank, ucp_ep_h *endpoint);
 
 /* ucx_send.c and ucx_am.c: the active-message operations of the table, and what they need from
@@ -148,6 +162,9 @@ gas_status_t ucx_bulk_receive(gas_conduit_t *conduit, gas_bulk_t *bulk, void *la
                               gas_done_fn done, void *arg);
 void ucx_bulk_reject(gas_conduit_t *conduit, gas_bulk_t *bulk);
 void ucx_peer_failed(gas_conduit_t *conduit, int rank);
+
+/* A message has come through shared memory. */
+void ucx_near_arrived(void *arg, int source, unsigned kind, char *bytes, size_t length);
 
 /* Sends a message of the conduit's own; `bytes` are copied. */
 gas_status_t ucx_send_bytes(ucx_conduit_t *self, int rank, unsigned id, const void *bytes,

@@ -189,6 +189,17 @@ static ucs_status_t head_arrived(void *arg, const void *header, size_t header_le
     return UCS_OK;
 }
 
+void ucx_near_arrived(void *arg, int source, unsigned kind, char *bytes, size_t length)
+{
+    (void)source;
+    if (kind == AM_HEAD)
+        head_arrived(arg, NULL, 0, bytes, length, NULL);
+    else if (kind == AM_OVER)
+        ucx_over_arrived(arg, NULL, 0, bytes, length, NULL);
+    else if (kind == AM_WANT)
+        ucx_want_arrived(arg, NULL, 0, bytes, length, NULL);
+}
+
 static ucs_status_t bulk_arrived(void *arg, const void *header, size_t header_length, void *data,
                                  size_t length, const ucp_am_recv_param_t *param)
 {

@@ -73,6 +73,9 @@ void ucx_peer_failed(gas_conduit_t *conduit, int rank)
 
     self->lossy = true;
     self->peers[rank].failed = true;
+    self->peers[rank].link = NULL;
+    if (self->near != NULL)
+        near_peer_failed(self->near, rank);
     /* From the start each time: giving up may begin and end other operations. */
     while ((outgoing = find_outgoing(self, rank)) != NULL) {
         outgoing->orphan = true;
@@ -126,9 +129,35 @@ static void head_give(ucx_conduit_t *self, head_send_t *send, size_t length)
         free(send);
 }
 
+/* Where to write a message for a rank of this host: in its ring, or to be kept. */
+typedef struct room {
+    void *at; /* NULL: no memory */
+    bool kept;
+} room_t;
+
+static room_t room_take(near_link_t *link, size_t length)
+{
+    room_t room = {near_begin(link, length), false};
+
+    if (room.at != NULL)
+        return room;
+    room = (room_t){malloc(length), true};
+    if (room.at == NULL)
+        gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", length);
+    return room;
+}
+
+static gas_status_t room_send(near_link_t *link, const room_t *room, unsigned id, size_t length)
+{
+    if (room->kept)
+        return near_keep(link, id, room->at, length);
+    near_end(link, id, length);
+    return GAS_OK;
+}
+
 /* Sends the bytes of `send`, of head_take(), whose memory is kept or freed when UCX has them. */
 static gas_status_t send_eager(ucx_conduit_t *self, int rank, ucp_ep_h endpoint, unsigned id,
-                               head_send_t *send, size_t length, size_t most)
+                               head_send_t *send, size_t length)
 {
     ucp_request_param_t param;
     ucs_status_ptr_t request;
@@ -145,7 +174,7 @@ static gas_status_t send_eager(ucx_conduit_t *self, int rank, ucp_ep_h endpoint,
         ucx_outgoing_add(self, &send->super, rank, head_give_up);
         return GAS_OK;
     }
-    head_give(self, send, most);
+    head_give(self, send, length);
     if (UCS_PTR_IS_ERR(request))
         return ucx_error(UCS_PTR_STATUS(request), "cannot send an active message");
     return GAS_OK;
@@ -154,24 +183,35 @@ static gas_status_t send_eager(ucx_conduit_t *self, int rank, ucp_ep_h endpoint,
 gas_status_t ucx_send_bytes(ucx_conduit_t *self, int rank, unsigned id, const void *bytes,
                             size_t length)
 {
-    ucp_ep_h endpoint;
-    gas_status_t status = ucx_endpoint(self, rank, &endpoint);
+    near_link_t *link;
     head_send_t *send;
+    ucp_ep_h endpoint;
+    gas_status_t status;
 
+    if (self->peers[rank].failed)
+        return gas_error(GAS_ERR_RANK_FAILED, "rank %d has failed", rank);
+    link = ucx_link(self, rank);
+    if (link != NULL) {
+        room_t room = room_take(link, length);
+
+        if (room.at == NULL)
+            return GAS_ERR_NO_MEMORY;
+        memcpy(room.at, bytes, length);
+        return room_send(link, &room, id, length);
+    }
+    status = ucx_endpoint(self, rank, &endpoint);
     if (status != GAS_OK)
         return status;
     send = head_take(self, length);
     if (send == NULL)
         return gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", length);
     memcpy(send->bytes, bytes, length);
-    return send_eager(self, rank, endpoint, id, send, length, length);
+    return send_eager(self, rank, endpoint, id, send, length);
 }
 
-static gas_status_t send_head(ucx_conduit_t *self, int rank, ucp_ep_h endpoint, const gas_am_t *am,
-                              uint64_t id, const ucx_offer_t *offer)
+static void write_head(const ucx_conduit_t *self, const gas_am_t *am, uint64_t id,
+                       const ucx_offer_t *offer, char *at)
 {
-    size_t most = WIRE_HEAD_MAX + am->header_length + am->data_length +
-                  (offer != NULL ? ucx_direct_length(am) : 0);
     wire_head_t wire = {
         .source = (uint32_t)self->params.boot->rank,
         .handler = am->handler,
@@ -180,19 +220,42 @@ static gas_status_t send_head(ucx_conduit_t *self, int rank, ucp_ep_h endpoint, 
         .direct = offer != NULL,
         .id = (uint32_t)id,
     };
-    head_send_t *send = head_take(self, most);
-    char *at;
 
-    if (send == NULL)
-        return gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", most);
-    at = send->bytes + wire_head_put(&wire, send->bytes);
+    at += wire_head_put(&wire, at);
     if (am->header_length > 0)
         at = (char *)memcpy(at, am->header, am->header_length) + am->header_length;
     if (offer != NULL)
         at = ucx_direct_write(offer, am, at);
     if (am->data_length > 0)
-        at = (char *)memcpy(at, am->data, am->data_length) + am->data_length;
-    return send_eager(self, rank, endpoint, AM_HEAD, send, (size_t)(at - send->bytes), most);
+        memcpy(at, am->data, am->data_length);
+}
+
+static gas_status_t send_head(ucx_conduit_t *self, int rank, const gas_am_t *am, uint64_t id,
+                              const ucx_offer_t *offer)
+{
+    size_t length = (am->bulk_count > 0 ? WIRE_HEAD_MAX : WIRE_HEAD_MIN) + am->header_length +
+                    am->data_length + (offer != NULL ? ucx_direct_length(am) : 0);
+    near_link_t *link = ucx_link(self, rank);
+    head_send_t *send;
+    ucp_ep_h endpoint;
+    gas_status_t status;
+
+    if (link != NULL) {
+        room_t room = room_take(link, length);
+
+        if (room.at == NULL)
+            return GAS_ERR_NO_MEMORY;
+        write_head(self, am, id, offer, room.at);
+        return room_send(link, &room, AM_HEAD, length);
+    }
+    status = ucx_endpoint(self, rank, &endpoint);
+    if (status != GAS_OK)
+        return status;
+    send = head_take(self, length);
+    if (send == NULL)
+        return gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", length);
+    write_head(self, am, id, offer, send->bytes);
+    return send_eager(self, rank, endpoint, AM_HEAD, send, length);
 }
 
 static void bulk_give_up(ucx_outgoing_t *outgoing)
@@ -259,8 +322,8 @@ static gas_status_t check_am(const gas_am_t *am)
 }
 
 /* The buffers of a message to a rank of this host: it reads them from where they are. */
-static gas_status_t send_direct(ucx_conduit_t *self, int destination, ucp_ep_h endpoint,
-                                const gas_am_t *am, gas_done_fn done, void *arg)
+static gas_status_t send_direct(ucx_conduit_t *self, int destination, const gas_am_t *am,
+                                gas_done_fn done, void *arg)
 {
     ucx_peer_t *peer = &self->peers[destination];
     ucx_offer_t *offer = ucx_offer_create(self, destination, peer->sent, am, done, arg);
@@ -268,7 +331,7 @@ static gas_status_t send_direct(ucx_conduit_t *self, int destination, ucp_ep_h e
 
     if (offer == NULL)
         return gas_error(GAS_ERR_NO_MEMORY, "no memory to send %u buffers", am->bulk_count);
-    status = send_head(self, destination, endpoint, am, peer->sent++, offer);
+    status = send_head(self, destination, am, peer->sent++, offer);
     if (status != GAS_OK) {
         peer->sent--;
         ucx_offer_cancel(offer);
@@ -297,15 +360,20 @@ static gas_iov_t *fix(const gas_am_t *am, bulk_send_t *send)
 }
 
 /* The buffers of a message go by rendezvous, each for itself. */
-static gas_status_t send_rendezvous(ucx_conduit_t *self, int destination, ucp_ep_h endpoint,
-                                    const gas_am_t *am, gas_done_fn done, void *arg)
+static gas_status_t send_rendezvous(ucx_conduit_t *self, int destination, const gas_am_t *am,
+                                    gas_done_fn done, void *arg)
 {
     ucx_peer_t *peer = &self->peers[destination];
-    bulk_send_t *send = malloc(sizeof(*send) + am->bulk_count * sizeof(send->wire[0]));
-    gas_iov_t *bulk = send != NULL ? fix(am, send) : NULL;
-    gas_status_t status;
+    bulk_send_t *send;
+    gas_iov_t *bulk;
+    ucp_ep_h endpoint;
+    gas_status_t status = ucx_endpoint(self, destination, &endpoint);
     uint64_t id;
 
+    if (status != GAS_OK)
+        return status;
+    send = malloc(sizeof(*send) + am->bulk_count * sizeof(send->wire[0]));
+    bulk = send != NULL ? fix(am, send) : NULL;
     if (bulk == NULL) {
         free(send);
         return gas_error(GAS_ERR_NO_MEMORY, "no memory to send %u buffers", am->bulk_count);
@@ -316,7 +384,7 @@ static gas_status_t send_rendezvous(ucx_conduit_t *self, int destination, ucp_ep
     send->done = done;
     send->arg = arg;
     id = peer->sent++;
-    status = send_head(self, destination, endpoint, am, id, NULL);
+    status = send_head(self, destination, am, id, NULL);
     if (status == GAS_OK) {
         send_bulk(self, destination, endpoint, am, bulk, id, send);
     } else {
@@ -333,20 +401,17 @@ gas_status_t ucx_am_send(gas_conduit_t *conduit, int destination, const gas_am_t
 {
     ucx_conduit_t *self = (ucx_conduit_t *)conduit;
     ucx_peer_t *peer = &self->peers[destination];
-    ucp_ep_h endpoint;
     gas_status_t status = check_am(am);
 
-    if (status == GAS_OK)
-        status = ucx_endpoint(self, destination, &endpoint);
     if (status != GAS_OK)
         return status;
     if (am->bulk_count > 0 && ucx_direct_serves(conduit, destination))
-        return send_direct(self, destination, endpoint, am, done, arg);
+        return send_direct(self, destination, am, done, arg);
     if (am->bulk_count > 0)
-        return send_rendezvous(self, destination, endpoint, am, done, arg);
+        return send_rendezvous(self, destination, am, done, arg);
     /* The id is taken before it is sent: UCX delivers what this rank sends to itself before it
      * returns, and the handler may send to itself in turn. */
-    status = send_head(self, destination, endpoint, am, peer->sent++, NULL);
+    status = send_head(self, destination, am, peer->sent++, NULL);
     if (status != GAS_OK)
         peer->sent--;
     return status;
