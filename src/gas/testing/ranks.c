@@ -102,7 +102,9 @@ static bool serve(launched_t *self, launched_t *all, int size, int *fenced)
                 say(all[i].fd, FENCE_DONE, NULL, NULL, 0);
         return true;
     case GET:
-        CHECK(read_exactly(self->fd, &rank, 4) && rank < (uint32_t)size);
+        if (!read_exactly(self->fd, &rank, 4)) /* killed within its question */
+            return false;
+        CHECK(rank < (uint32_t)size);
         say(self->fd, VALUE, &rank, all[rank].address, all[rank].length);
         return true;
     default:

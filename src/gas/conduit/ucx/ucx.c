@@ -161,6 +161,7 @@ static gas_status_t get_address(ucx_conduit_t *self, int rank, near_card_t *card
     size_t length;
     gas_status_t status = boot->ops->get(boot, rank, &address, &length);
 
+    *bytes = NULL;
     if (status != GAS_OK)
         return status;
     if (length <= sizeof(*card)) {
