@@ -141,13 +141,15 @@ void near_link_close(near_link_t *link)
 /* A record has been committed: wakes its reader if need be. */
 static void ring_bell(near_link_t *link)
 {
+    uint32_t sleep = atomic_load(&link->control->asleep);
     ssize_t n;
 
-    if (atomic_load(&link->control->asleep) == 0 || atomic_exchange(&link->control->asleep, 0) == 0)
+    if (sleep == 0)
         return;
     do
         n = write(link->bell, "", 1);
     while (n < 0 && errno == EINTR); /* if it is full, it has been rung */
+    atomic_compare_exchange_strong(&link->control->asleep, &sleep, 0);
 }
 
 void *near_begin(near_link_t *link, size_t length)

@@ -16,8 +16,9 @@
 /* The first page of a rank's memory. */
 typedef struct near_control {
     uint64_t magic;
-    _Alignas(RING_LINE) _Atomic(uint32_t) asleep; /* whoever commits a record is to ring the bell */
-    _Alignas(RING_LINE) _Atomic(uint64_t) joins;  /* counts them */
+    /* Whoever commits a record is to ring the bell, unless this is 0: the number of the sleep. */
+    _Alignas(RING_LINE) _Atomic(uint32_t) asleep;
+    _Alignas(RING_LINE) _Atomic(uint64_t) joins;   /* counts them */
     _Atomic(uint64_t) joined[NEAR_RANKS_MAX / 64]; /* a bit for each place of the host */
 } near_control_t;
 
@@ -56,6 +57,7 @@ struct near {
     near_control_t *control; /* this rank's own, and its memory behind it */
     int memory;              /* which is this file */
     int bell[2];             /* a pipe */
+    uint32_t sleeps;         /* the number of the last one */
     uint32_t count;          /* of the ranks of this host */
     uint32_t mine;           /* the place of this one */
     size_t ring_size;        /* the same on all of them */

@@ -8,9 +8,11 @@
  *
  * Sleeping. The bell is a pipe. The owner says that it is `asleep` and then looks at each ring and
  * for joins once more; a sender commits a record and then looks whether the owner is: if so, it
- * takes the word back, so that only one does, and rings. All of these are sequentially consistent,
- * so one of both sees the other. An owner that polls again leaves the word as it is, since another
- * of its threads may rely on it; so there may be one ring for nothing.
+ * rings, and then takes the word back, so that others need not. All of these are sequentially
+ * consistent, so one of both sees the other. In that order, so that a sender that dies in between
+ * has not silenced the others; and the word is the number of the sleep, so that what is taken back
+ * is not a later one. An owner that polls again leaves the word as it is, since another of its
+ * threads may rely on it; so there may be one ring for nothing.
  *
  * A message that is too long for one record goes in pieces, each but the last with NEAR_MORE, and
  * is put together by the reader.
@@ -315,10 +317,9 @@ static void empty_bell(near_t *near)
 
 gas_status_t near_arm(near_t *near)
 {
-    if (atomic_load(&near->control->asleep) == 0) {
-        empty_bell(near);
-        atomic_store(&near->control->asleep, 1);
-    }
+    empty_bell(near);
+    near->sleeps += near->sleeps == UINT32_MAX ? 2 : 1; /* never 0 */
+    atomic_store(&near->control->asleep, near->sleeps);
     if (atomic_load(&near->control->joins) != near->joins)
         return GAS_BUSY;
     for (uint32_t i = 0; i < near->actives; i++) {

@@ -62,7 +62,8 @@ void ring_reader_init(ring_reader_t *reader, void *memory, size_t size);
 /* The longest record, in bytes. One of that length fits once everything before it has been read. */
 size_t ring_record_max(const ring_writer_t *writer);
 
-/* Where to write a record of `length` bytes, at most ring_record_max(); NULL: no room now. */
+/* Where to write a record of `length` bytes, at most ring_record_max(), which is to be committed
+ * before another one is reserved; NULL: no room now. */
 void *ring_reserve(ring_writer_t *writer, size_t length);
 
 /* The record that was reserved last is there: `tag` is at most RING_TAG_MAX. (Sequentially
