@@ -266,7 +266,7 @@ def test_without_reading_each_others_memory() -> None:
 
 
 def test_over_tcp() -> None:
-    with_settings(PYGAS_DIRECT="never", PYGAS_UCX_TLS="tcp,self")
+    with_settings(PYGAS_DIRECT="never", PYGAS_UCX_TLS="tcp,self", PYGAS_RINGS="never")
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler, cc")

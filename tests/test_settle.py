@@ -160,7 +160,7 @@ def test_reading_alone_makes_no_copies_on_the_owner() -> None:
 
 @pytest.mark.parametrize(
     "environment",
-    [{}, {"PYGAS_UCX_TLS": "tcp,self"}],
+    [{}, {"PYGAS_UCX_TLS": "tcp,self", "PYGAS_RINGS": "never"}],
     ids=["shm", "tcp"],
 )
 def test_the_same_by_rendezvous(environment: dict[str, str]) -> None:

@@ -30,7 +30,12 @@ _OBJECT = "PyGAS, object with array"
 
 _MPI = "pygas.bench.peers.mpi4py_read"
 _TIME_LIMIT = 600
-_TCP_ENV = {"PYGAS_UCX_TLS": "tcp,self", "PYGAS_DIRECT": "never", "UCX_TLS": "tcp,self"}
+_TCP_ENV = {
+    "PYGAS_UCX_TLS": "tcp,self",
+    "PYGAS_RINGS": "never",
+    "PYGAS_DIRECT": "never",
+    "UCX_TLS": "tcp,self",
+}
 _TCP_MCA = ["--mca", "pml", "ob1", "--mca", "btl", "tcp,self"]
 
 

@@ -1,8 +1,8 @@
 /*
  * The heads of requests and replies on the wire.
  *
- * Design notes. A message of up to 28 bytes, with 9 of the conduit's, crosses a host in one cache
- * line, and one that needs two takes half as long again (ucx_wire.h). So heads are packed: numbers
+ * Design notes. A message of up to 60 bytes, with 9 of the conduit's, crosses a host in one cache
+ * line, and each further line takes longer (ucx_wire.h). So heads are packed: numbers
  * that are mostly small take as many groups of seven bits as they need, lowest first, and flags
  * share a byte. A call with a small argument and its reply then fit.
  */

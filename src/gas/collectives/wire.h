@@ -1,8 +1,8 @@
 /*
  * The head of a message of a collective operation as it travels.
  *
- * Design notes. A message of up to 28 bytes, the conduit's 9 among them, crosses shared memory in
- * one cache line (conduit/ucx/ucx_wire.h), and a second line costs half as long again. So what is
+ * Design notes. A message of up to 60 bytes, the conduit's 9 among them, crosses shared memory in
+ * one cache line (conduit/ucx/ucx_wire.h), and each further line takes longer. So what is
  * mostly 0 is left away, and small numbers take a byte: a barrier's head has 7 bytes, that of an
  * allreduce of one number 8. What the layer above adds to that of an exchange stands behind it.
  */

@@ -1,10 +1,10 @@
 /*
  * The UCX conduit: what an AM_HEAD starts with.
  *
- * Design notes. UCX hands a small message over in one element of a ring in shared memory, of which
- * the first cache line has room for 28 bytes of ours. A message that needs the second line takes
- * half as long again: the receiver, which polls the first line, takes it back from the sender while
- * that one waits for the second. So every byte here counts: source and handler share a word, the id
+ * Design notes. A small message between ranks of one host is handed over in a ring in shared memory
+ * (../near/ring.h), of which one cache line has room for 60 bytes; in UCX's own, which has it where
+ * rings cannot be had, for 28 bytes of ours, and a message that needs a second line takes half as
+ * long again there. So every byte here counts: source and handler share a word, the id
  * is cut to 32 bits (there are never 2^31 messages of one pair out of order), and the count of bulk
  * buffers is there only if there are any.
  */
