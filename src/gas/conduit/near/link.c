@@ -11,7 +11,7 @@
  * A message goes into the ring at once if nothing is kept for that rank; else it is kept as well,
  * for the order's sake.
  */
-#include "memory.h"
+#include "shared.h"
 
 #include <errno.h>
 #include <fcntl.h>

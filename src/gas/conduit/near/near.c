@@ -22,7 +22,7 @@
  */
 #include "near.h"
 
-#include "memory.h"
+#include "shared.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* The memory through which the ranks of one host send to each other, and the two sides of it: for
  * the files of this folder. How it works is said in near.c. */
-#ifndef GAS_CONDUIT_NEAR_MEMORY_H
-#define GAS_CONDUIT_NEAR_MEMORY_H
+#ifndef GAS_CONDUIT_NEAR_SHARED_H
+#define GAS_CONDUIT_NEAR_SHARED_H
 
 #include "near.h"
 #include "ring.h"
