@@ -278,7 +278,6 @@ static void ucx_destroy(gas_conduit_t *conduit)
     flush_endpoints(self);
     ucp_worker_destroy(self->worker);
     near_destroy(self->near);
-    ucx_direct_fini(self);
     ucx_send_fini(self);
     ucx_segment_fini(self);
     ucp_cleanup(self->context);
@@ -291,14 +290,17 @@ static unsigned ucx_poll(gas_conduit_t *conduit)
     ucx_conduit_t *self = (ucx_conduit_t *)conduit;
     unsigned done = self->near != NULL ? near_poll(self->near) : 0;
 
-    return done + ucp_worker_progress(self->worker);
+    return done + ucp_worker_progress(self->worker) + ucx_fetch_poll(self);
 }
 
 static gas_status_t ucx_arm(gas_conduit_t *conduit)
 {
     ucx_conduit_t *self = (ucx_conduit_t *)conduit;
-    ucs_status_t ucs = ucp_worker_arm(self->worker);
+    ucs_status_t ucs;
 
+    if (self->reads.first != NULL)
+        return GAS_BUSY;
+    ucs = ucp_worker_arm(self->worker);
     if (ucs == UCS_OK)
         return self->near != NULL ? near_arm(self->near) : GAS_OK;
     return ucs == UCS_ERR_BUSY ? GAS_BUSY : ucx_error(ucs, "cannot arm UCX's events");
@@ -407,6 +409,7 @@ static gas_status_t ucx_create(const gas_conduit_params_t *params, gas_conduit_t
     if (status != GAS_OK)
         goto err_context;
     ucx_direct_init(self);
+    ucx_fetch_init(self);
     status = ucx_am_init(self);
     if (status == GAS_OK && strcmp(params->config->rings, "never") != 0)
         status = near_create(params->boot, ucx_near_arrived, self, &self->near);

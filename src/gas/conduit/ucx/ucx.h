@@ -47,7 +47,7 @@ enum { AM_HEAD = 0, AM_BULK = 1, AM_OVER = 2, AM_WANT = 3 };
 /* See ucx_direct.c. */
 typedef struct wire_direct {
     int32_t pid;
-    uint32_t reserved;
+    uint32_t places;   /* how far behind the proof its table of places is (ucx_read.c) */
     uint64_t proof_at; /* an address in that process, at which is */
     uint64_t proof;
 } wire_direct_t;
@@ -60,7 +60,8 @@ typedef struct wire_place {
 /* What is in its place once the sender has made copies of the buffers. */
 #define UCX_PROOF_MOVED(proof) ((proof) ^ 1)
 
-/* An AM_OVER (all direct buffers of a message have been read) or AM_WANT (send one of them). */
+/* An AM_OVER (all direct buffers of a message have been read) or AM_WANT (send one of them, since
+ * it cannot be read). */
 typedef struct wire_answer {
     uint32_t source;
     uint32_t index;
@@ -81,7 +82,7 @@ typedef struct wire_bulk {
 typedef struct partial partial_t;
 typedef struct ucx_offer ucx_offer_t;
 typedef struct ucx_direct ucx_direct_t;
-typedef struct ucx_wanted ucx_wanted_t;
+typedef struct ucx_fetch ucx_fetch_t;
 
 /*
  * What has been given to UCX, in one list per conduit, so that what UCX never finishes is freed.
@@ -96,6 +97,14 @@ struct ucx_outgoing {
     void (*give_up)(ucx_outgoing_t *outgoing); /* tells the layer above, and counts it as over */
 };
 
+/* Buffers that are being received, in their order. */
+typedef struct ucx_fetches {
+    ucx_fetch_t *first, **end;
+} ucx_fetches_t;
+
+/* Whether this rank can read a peer's memory; what has turned out does not change. */
+enum { UCX_MEMORY_UNKNOWN, UCX_MEMORY_OPEN, UCX_MEMORY_CLOSED };
+
 /* What there is to know about one other rank. */
 typedef struct ucx_peer {
     near_link_t *link;      /* for messages, if it is on this host; NULL: by UCX */
@@ -107,7 +116,7 @@ typedef struct ucx_peer {
     ucp_rkey_h rkey;        /* of its segment; NULL until it is opened */
     uint64_t base;          /* where it has its segment */
     bool cannot_read;       /* it said that it cannot read this rank's memory */
-    atomic_bool unreadable; /* this rank cannot read its memory; any thread */
+    atomic_int memory_seen; /* UCX_MEMORY_...; any thread */
     bool failed;            /* it is gone, or UCX cannot reach it any more */
 } ucx_peer_t;
 
@@ -134,7 +143,9 @@ typedef struct ucx_conduit {
     uint64_t proof;                       /* random; constant */
     ucx_offer_t *offers[PARTIAL_BUCKETS]; /* direct buffers that are not read */
     atomic_size_t unsettled;              /* offers that are changeable; read by any thread */
-    ucx_wanted_t *wanted;                 /* buffers that were asked for */
+    ucx_fetches_t reads;                  /* direct buffers that polls read, a piece each */
+    ucx_fetches_t wanted;                 /* those that were asked for, not announced */
+    size_t rendezvous;                    /* how many buffers were sent so: for tests */
     int rdma;                             /* put and get are worth using, or asked for; constant */
     ucp_mem_h memory;                     /* of this rank's segment; NULL: there is none */
     void *base;                           /* of it */
@@ -173,7 +184,6 @@ gas_status_t ucx_send_bytes(ucx_conduit_t *self, int rank, unsigned id, const vo
 /* ucx_offer.c. The sender: may buffers for that rank be offered; an offer, to be made before its
  * head is sent; what the head says about it: its length, and written at `at`, its end. */
 void ucx_direct_init(ucx_conduit_t *self);
-void ucx_direct_fini(ucx_conduit_t *self); /* after the worker is destroyed */
 bool ucx_direct_serves(gas_conduit_t *conduit, int rank);
 ucx_offer_t *ucx_offer_create(ucx_conduit_t *self, int destination, uint64_t id, const gas_am_t *am,
                               gas_done_fn done, void *arg);
@@ -193,9 +203,12 @@ size_t ucx_direct_parse(ucx_conduit_t *self, const char *bytes, size_t length,
                         const gas_arrival_t *arrival, uint64_t id, gas_bulk_t *bulk);
 gas_status_t ucx_bulk_copy(gas_conduit_t *conduit, const gas_bulk_t *bulk, uint32_t count,
                            void *const *landing);
-gas_status_t ucx_direct_receive(ucx_conduit_t *self, gas_bulk_t *bulk, void *landing,
-                                gas_done_fn done, void *arg);
+gas_status_t ucx_direct_receive(gas_bulk_t *bulk, void *landing, gas_done_fn done, void *arg);
 void ucx_direct_reject(gas_bulk_t *bulk);
+
+/* ucx_fetch.c. Polls: reads a piece of a buffer under way, if there is any. How much was done. */
+void ucx_fetch_init(ucx_conduit_t *self);
+unsigned ucx_fetch_poll(ucx_conduit_t *self);
 
 /* An AM_BULK has arrived: true if it was asked for, and is taken care of. */
 bool ucx_wanted_arrived(ucx_conduit_t *self, const wire_bulk_t *wire, void *data, size_t length);
@@ -204,9 +217,6 @@ ucs_status_t ucx_over_arrived(void *arg, const void *header, size_t header_lengt
                               size_t length, const ucp_am_recv_param_t *param);
 ucs_status_t ucx_want_arrived(void *arg, const void *header, size_t header_length, void *data,
                               size_t length, const ucp_am_recv_param_t *param);
-
-/* Ends what was asked for from a rank that has failed. */
-void ucx_direct_peer_failed(ucx_conduit_t *self, int rank);
 
 /* A send, a landing or a transfer is on its way, or over and freed. */
 void ucx_outgoing_add(ucx_conduit_t *self, ucx_outgoing_t *outgoing, int rank,

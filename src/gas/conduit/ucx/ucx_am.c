@@ -215,7 +215,7 @@ static ucs_status_t bulk_arrived(void *arg, const void *header, size_t header_le
     if (wire.source >= (uint32_t)self->params.boot->size || wire.count > GAS_AM_BULK_MAX ||
         wire.index >= wire.count)
         return UCS_OK;
-    if (self->wanted != NULL && ucx_wanted_arrived(self, &wire, data, length))
+    if (ucx_wanted_arrived(self, &wire, data, length))
         return UCS_INPROGRESS;
     partial = partial_get(self, wire.source, wire.id, wire.count);
     if (partial == NULL || partial->bulk[wire.index].handle != NULL)
@@ -262,7 +262,7 @@ gas_status_t ucx_bulk_receive(gas_conduit_t *conduit, gas_bulk_t *bulk, void *la
     void *handle = bulk->handle;
 
     if (bulk->place != 0)
-        return ucx_direct_receive(self, bulk, landing, done, arg);
+        return ucx_direct_receive(bulk, landing, done, arg);
     state = malloc(sizeof(*state));
     if (state == NULL)
         return gas_error(GAS_ERR_NO_MEMORY, "no memory to receive a buffer");

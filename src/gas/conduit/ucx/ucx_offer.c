@@ -22,7 +22,7 @@ struct ucx_offer {
     uint32_t count;
     bool over;               /* AM_OVER has come */
     bool changeable;         /* and not copied */
-    _Atomic(uint64_t) proof; /* what the receiver reads to know that all is well */
+    _Atomic(uint64_t) proof; /* this and `bulk` the receiver reads: see ucx_read.c */
     void *copy;              /* of the buffers, one after the other; NULL: there is none */
     size_t copy_length;
     uint32_t left; /* 1 until then, and one for each buffer that is going by rendezvous */
@@ -183,6 +183,7 @@ size_t ucx_direct_length(const gas_am_t *am)
 char *ucx_direct_write(const ucx_offer_t *offer, const gas_am_t *am, char *at)
 {
     wire_direct_t wire = {.pid = getpid(),
+                          .places = offsetof(ucx_offer_t, bulk) - offsetof(ucx_offer_t, proof),
                           .proof_at = (uint64_t)(uintptr_t)&offer->proof,
                           .proof = offer->self->proof};
 
@@ -234,6 +235,7 @@ static void send_part(ucx_conduit_t *self, ucx_offer_t *offer, uint32_t index)
     };
     offer->left++;
     self->restless = true;
+    self->rendezvous++;
     param.op_attr_mask =
         UCP_OP_ATTR_FIELD_FLAGS | UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA;
     param.flags = UCP_AM_SEND_FLAG_RNDV;

@@ -82,7 +82,6 @@ void ucx_peer_failed(gas_conduit_t *conduit, int rank)
         self->outstanding--;
         outgoing->give_up(outgoing);
     }
-    ucx_direct_peer_failed(self, rank);
     ucx_am_peer_failed(self, rank);
 }
 
@@ -294,6 +293,7 @@ static void send_bulk(ucx_conduit_t *self, int rank, ucp_ep_h endpoint, const ga
     param.cb.send = bulk_sent;
     param.user_data = send;
     self->restless = true;
+    self->rendezvous += am->bulk_count;
     ucx_outgoing_add(self, &send->super, rank, bulk_give_up);
     for (uint32_t i = 0; i < am->bulk_count; i++) {
         ucs_status_ptr_t request;
