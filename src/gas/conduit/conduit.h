@@ -179,7 +179,7 @@ typedef struct gas_conduit_ops {
     unsigned (*poll)(gas_conduit_t *conduit);
 
     /* GAS_OK: from now on the arrival of anything ends a `sleep`, also one that starts later.
-     * GAS_BUSY: something is there already, poll first. */
+     * GAS_BUSY: something is there already, or to be gone on with: poll first. */
     gas_status_t (*arm)(gas_conduit_t *conduit);
 
     /* Without the lock, from any number of threads. Blocks until what was armed happens, `wake_fd`
@@ -192,7 +192,8 @@ typedef struct gas_conduit_ops {
     size_t (*backlog)(gas_conduit_t *conduit);
 
     /* True if since the last call something was begun that goes on only while this rank polls,
-     * although nothing arrives: a rendezvous. NULL: it may always have been. */
+     * although nothing arrives: a rendezvous, or the reading of a large buffer. NULL: it may always
+     * have been. */
     bool (*restless)(gas_conduit_t *conduit);
 
     /* How many operations of this rank are not over: sends not taken, buffers not fetched by their
