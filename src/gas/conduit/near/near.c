@@ -38,6 +38,10 @@
 #define RING_MIN (16u << 10)
 #define BURST 16u /* records of one ring in one poll */
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u /* Linux 6.3; some systems demand it */
+#endif
+
 size_t near_memory_size(const near_t *near)
 {
     return NEAR_PAGE + near->count * near->ring_size;
@@ -104,13 +108,20 @@ static gas_status_t make_tables(near_t *near, const gas_boot_t *boot)
     return GAS_OK;
 }
 
+/* Anonymous memory; -1: this system has none. */
+static int open_memory(void)
+{
+    int fd = memfd_create("pygas", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+
+    return fd < 0 && errno == EINVAL ? memfd_create("pygas", MFD_CLOEXEC) : fd;
+}
+
 static gas_status_t make_memory(near_t *near)
 {
     size_t size = near_memory_size(near);
     void *memory;
 
-    near->memory = memfd_create("pygas", MFD_CLOEXEC);
-    if (near->memory < 0 || ftruncate(near->memory, (off_t)size) != 0)
+    if (ftruncate(near->memory, (off_t)size) != 0)
         return gas_error(GAS_ERR_IO, "cannot make shared memory: %s", strerror(errno));
     /* So that it is there, and a store to it cannot fail. */
     errno = posix_fallocate(near->memory, 0, NEAR_PAGE);
@@ -130,18 +141,27 @@ gas_status_t near_create(const gas_boot_t *boot, near_deliver_fn deliver, void *
     uint32_t count = count_ranks(boot);
     near_t *self;
     gas_status_t status;
+    int memory;
 
     *near = NULL;
     if (count < 2 || count > NEAR_RANKS_MAX)
         return GAS_OK;
+    memory = open_memory();
+    if (memory < 0 && errno != EMFILE && errno != ENFILE)
+        return GAS_OK;
+    if (memory < 0)
+        return gas_error(GAS_ERR_IO, "cannot make shared memory: %s (ulimit -n)", strerror(errno));
     self = calloc(1, sizeof(*self));
-    if (self == NULL)
+    if (self == NULL) {
+        close(memory);
         return gas_error(GAS_ERR_NO_MEMORY, "no memory for the ranks of this host");
+    }
     self->deliver = deliver;
     self->arg = arg;
     self->count = count;
     self->ring_size = ring_size(count);
-    self->memory = self->bell[0] = self->bell[1] = -1;
+    self->memory = memory;
+    self->bell[0] = self->bell[1] = -1;
     status = make_tables(self, boot);
     if (status == GAS_OK)
         status = make_memory(self);

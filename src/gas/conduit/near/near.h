@@ -41,7 +41,8 @@ typedef struct near_card {
 /* Called with each message; `bytes` are valid until it returns. It may send, but not poll. */
 typedef void (*near_deliver_fn)(void *arg, int source, unsigned kind, char *bytes, size_t length);
 
-/* *near: NULL with GAS_OK if there is no other rank on this host. */
+/* *near: NULL with GAS_OK if there is no other rank on this host, or the system has no memory that
+ * could be shared so. */
 gas_status_t near_create(const gas_boot_t *boot, near_deliver_fn deliver, void *arg, near_t **near);
 
 /* Waits for nothing: what near_backlog() counts is lost. */

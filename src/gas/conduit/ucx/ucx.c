@@ -173,14 +173,12 @@ static gas_status_t get_address(ucx_conduit_t *self, int rank, near_card_t *card
     return GAS_OK;
 }
 
-near_link_t *ucx_link(ucx_conduit_t *self, int rank)
+near_link_t *ucx_make_link(ucx_conduit_t *self, int rank)
 {
     ucx_peer_t *peer = &self->peers[rank];
     near_card_t card;
     char *bytes;
 
-    if (peer->link_tried)
-        return peer->link;
     peer->link_tried = true;
     if (self->near == NULL || rank == self->params.boot->rank ||
         !gas_boot_shares_host(self->params.boot, rank) ||

@@ -155,9 +155,16 @@ typedef struct ucx_conduit {
 /* `what` failed with `ucs`: remembers the text and returns the runtime's status. */
 gas_status_t ucx_error(ucs_status_t ucs, const char *what);
 
-/* The way to `rank` through shared memory, made now if this is the first message; NULL: there is
- * none. */
-near_link_t *ucx_link(ucx_conduit_t *self, int rank);
+/* Makes the way to `rank` through shared memory, once; NULL: there is none. */
+near_link_t *ucx_make_link(ucx_conduit_t *self, int rank);
+
+/* The same; most often it has been made. */
+static inline near_link_t *ucx_link(ucx_conduit_t *self, int rank)
+{
+    const ucx_peer_t *peer = &self->peers[rank];
+
+    return peer->link_tried ? peer->link : ucx_make_link(self, rank);
+}
 
 /* UCX's endpoint to `rank`, made now if it is the first time. */
 gas_status_t ucx_endpoint(ucx_conduit_t *self, int rank, ucp_ep_h *endpoint);
