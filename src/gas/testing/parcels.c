@@ -139,7 +139,7 @@ static size_t length_of(const parcel_t *parcel)
     return length;
 }
 
-static void make_landing(parcel_t *parcel)
+void parcel_make_landing(parcel_t *parcel)
 {
     char *at = malloc(length_of(parcel));
 
@@ -153,7 +153,7 @@ static void make_landing(parcel_t *parcel)
 
 void parcel_receive(parcel_t *parcel)
 {
-    make_landing(parcel);
+    parcel_make_landing(parcel);
     CHECK(gas_msg_receive(parcel->job, parcel->msg, parcel->parts, outcome_set, &parcel->outcome) ==
           GAS_OK);
 }
@@ -162,7 +162,7 @@ gas_status_t parcel_copy(parcel_t *parcel)
 {
     gas_status_t status;
 
-    make_landing(parcel);
+    parcel_make_landing(parcel);
     status = gas_msg_copy(parcel->job, parcel->msg, parcel->parts);
     if (status == GAS_OK) {
         outcome_set(&parcel->outcome, status);

@@ -55,6 +55,9 @@ parcel_t *parcel_await(gas_job_t *job, unsigned number);
 /* The same for a thread that has the job's lock, which no other thread can poll then. */
 parcel_t *parcel_poll_for(gas_job_t *job, unsigned number);
 
+/* Makes memory for it to land in, as the next two do. */
+void parcel_make_landing(parcel_t *parcel);
+
 /* Begins to receive it. */
 void parcel_receive(parcel_t *parcel);
 

@@ -5,7 +5,7 @@
 #include "../../testing/patience.h"
 #include "../../testing/ranks.h"
 
-#include "ucx.h"
+#include "ucx_direct.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -180,7 +180,8 @@ static void fair_body(gas_job_t *job)
         first = parcel_poll_for(job, 0);
         parcel_receive(first);
         parcel_receive(second);
-        CHECK(job->conduit->ops->arm(job->conduit) == GAS_BUSY);
+        for (int i = 0; i < 100; i++) /* UCX has its own reasons for some of them */
+            CHECK(job->conduit->ops->arm(job->conduit) == GAS_BUSY);
         CHECK(polls_until_landed(job, first) > 16);
         CHECK(polls_until_landed(job, second) == 1);
         gas_job_unlock(job);
@@ -284,6 +285,50 @@ static void test_settled_while_it_is_read(void)
     CHECK(ranks_run(2, parcel_handlers, settled_midway_body));
 }
 
+/* The same with many buffers that are copied in one go, of which some were read before. */
+static void settled_among_body(gas_job_t *job)
+{
+    enum { COUNT = 300, MOST = 40000 };
+    parcel_sent_t sent;
+    parcel_t *parcel;
+
+    ranks_barrier(job);
+    if (gas_job_rank(job) == 0) {
+        parcel_send(job, 1, PARCEL_KEEP, 1, COUNT, 1001, true, &sent);
+        step_await(1);
+        CHECK(gas_bulk_settle(job) == GAS_OK);
+        parcel_change(&sent, 99);
+        step_set(2);
+        parcel_await_sent(job, &sent);
+    } else {
+        ucx_read_t read = {.count = COUNT};
+
+        parcel = parcel_await(job, 0);
+        parcel_make_landing(parcel);
+        read.direct = parcel->msg->bulk[0].handle;
+        read.bulk = parcel->msg->bulk;
+        read.landing = parcel->parts;
+        for (int i = 0; i < 3; i++)
+            CHECK(ucx_read_on(&read, MOST) == UCX_READ_ON);
+        CHECK(read.index > 64 && !read.settled);
+        step_set(1);
+        step_await(2);
+        CHECK(ucx_read_on(&read, MOST) == UCX_READ_ON);
+        CHECK(read.index == 0 && read.offset == 0 && read.settled);
+        while (ucx_read_on(&read, MOST) == UCX_READ_ON)
+            ;
+        CHECK(read.index == COUNT && parcel_is(parcel, 1));
+        parcel_free(parcel);
+    }
+    leave(job);
+}
+
+static void test_settled_among_many_buffers(void)
+{
+    step_reset();
+    CHECK(ranks_run(2, parcel_handlers, settled_among_body));
+}
+
 /* The same at any moment, and with several on their way. */
 static void settled_sometime_body(gas_job_t *job)
 {
@@ -374,6 +419,7 @@ int main(void)
     RUN(test_they_share_the_time);
     RUN(test_settled_before_it_is_read);
     RUN(test_settled_while_it_is_read);
+    RUN(test_settled_among_many_buffers);
     RUN(test_settled_at_any_moment);
     RUN(test_end_while_it_is_read);
     RUN(test_switched_off);
