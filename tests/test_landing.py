@@ -265,6 +265,11 @@ def test_without_reading_each_others_memory() -> None:
     with_settings(PYGAS_DIRECT="never")
 
 
+def test_through_the_transport_alone() -> None:
+    with_settings(PYGAS_RINGS="never")
+    with_settings(PYGAS_RINGS="never", PYGAS_DIRECT="never")
+
+
 def test_over_tcp() -> None:
     with_settings(PYGAS_DIRECT="never", PYGAS_UCX_TLS="tcp,self", PYGAS_RINGS="never")
 
