@@ -128,32 +128,6 @@ static void head_give(ucx_conduit_t *self, head_send_t *send, size_t length)
         free(send);
 }
 
-/* Where to write a message for a rank of this host: in its ring, or to be kept. */
-typedef struct room {
-    void *at; /* NULL: no memory */
-    bool kept;
-} room_t;
-
-static room_t room_take(near_link_t *link, size_t length)
-{
-    room_t room = {near_begin(link, length), false};
-
-    if (room.at != NULL)
-        return room;
-    room = (room_t){malloc(length), true};
-    if (room.at == NULL)
-        gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", length);
-    return room;
-}
-
-static gas_status_t room_send(near_link_t *link, const room_t *room, unsigned id, size_t length)
-{
-    if (room->kept)
-        return near_keep(link, id, room->at, length);
-    near_end(link, id, length);
-    return GAS_OK;
-}
-
 /* Sends the bytes of `send`, of head_take(), whose memory is kept or freed when UCX has them. */
 static gas_status_t send_eager(ucx_conduit_t *self, int rank, ucp_ep_h endpoint, unsigned id,
                                head_send_t *send, size_t length)
@@ -179,33 +153,63 @@ static gas_status_t send_eager(ucx_conduit_t *self, int rank, ucp_ep_h endpoint,
     return GAS_OK;
 }
 
+/* A message that is being written: into the ring of a rank of this host, or into memory that is
+ * kept for it, or that UCX sends. */
+typedef struct slip {
+    char *at;
+    near_link_t *link; /* NULL: by UCX */
+    bool kept;
+    ucp_ep_h endpoint;
+    head_send_t *send;
+} slip_t;
+
+static gas_status_t slip_take(ucx_conduit_t *self, int rank, size_t length, slip_t *slip)
+{
+    gas_status_t status;
+
+    slip->link = ucx_link(self, rank);
+    if (slip->link != NULL) {
+        slip->at = near_begin(slip->link, length);
+        slip->kept = slip->at == NULL;
+        if (slip->kept)
+            slip->at = malloc(length);
+    } else {
+        status = ucx_endpoint(self, rank, &slip->endpoint);
+        if (status != GAS_OK)
+            return status;
+        slip->send = head_take(self, length);
+        slip->at = slip->send != NULL ? slip->send->bytes : NULL;
+    }
+    if (slip->at == NULL)
+        return gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", length);
+    return GAS_OK;
+}
+
+/* It has been written. */
+static gas_status_t slip_send(ucx_conduit_t *self, int rank, unsigned id, size_t length,
+                              const slip_t *slip)
+{
+    if (slip->link == NULL)
+        return send_eager(self, rank, slip->endpoint, id, slip->send, length);
+    if (slip->kept)
+        return near_keep(slip->link, id, slip->at, length);
+    near_end(slip->link, id, length);
+    return GAS_OK;
+}
+
 gas_status_t ucx_send_bytes(ucx_conduit_t *self, int rank, unsigned id, const void *bytes,
                             size_t length)
 {
-    near_link_t *link;
-    head_send_t *send;
-    ucp_ep_h endpoint;
     gas_status_t status;
+    slip_t slip;
 
     if (self->peers[rank].failed)
         return gas_error(GAS_ERR_RANK_FAILED, "rank %d has failed", rank);
-    link = ucx_link(self, rank);
-    if (link != NULL) {
-        room_t room = room_take(link, length);
-
-        if (room.at == NULL)
-            return GAS_ERR_NO_MEMORY;
-        memcpy(room.at, bytes, length);
-        return room_send(link, &room, id, length);
-    }
-    status = ucx_endpoint(self, rank, &endpoint);
+    status = slip_take(self, rank, length, &slip);
     if (status != GAS_OK)
         return status;
-    send = head_take(self, length);
-    if (send == NULL)
-        return gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", length);
-    memcpy(send->bytes, bytes, length);
-    return send_eager(self, rank, endpoint, id, send, length);
+    memcpy(slip.at, bytes, length);
+    return slip_send(self, rank, id, length, &slip);
 }
 
 static void write_head(const ucx_conduit_t *self, const gas_am_t *am, uint64_t id,
@@ -234,27 +238,13 @@ static gas_status_t send_head(ucx_conduit_t *self, int rank, const gas_am_t *am,
 {
     size_t length = (am->bulk_count > 0 ? WIRE_HEAD_MAX : WIRE_HEAD_MIN) + am->header_length +
                     am->data_length + (offer != NULL ? ucx_direct_length(am) : 0);
-    near_link_t *link = ucx_link(self, rank);
-    head_send_t *send;
-    ucp_ep_h endpoint;
-    gas_status_t status;
+    slip_t slip;
+    gas_status_t status = slip_take(self, rank, length, &slip);
 
-    if (link != NULL) {
-        room_t room = room_take(link, length);
-
-        if (room.at == NULL)
-            return GAS_ERR_NO_MEMORY;
-        write_head(self, am, id, offer, room.at);
-        return room_send(link, &room, AM_HEAD, length);
-    }
-    status = ucx_endpoint(self, rank, &endpoint);
     if (status != GAS_OK)
         return status;
-    send = head_take(self, length);
-    if (send == NULL)
-        return gas_error(GAS_ERR_NO_MEMORY, "no memory for a message of %zu bytes", length);
-    write_head(self, am, id, offer, send->bytes);
-    return send_eager(self, rank, endpoint, AM_HEAD, send, length);
+    write_head(self, am, id, offer, slip.at);
+    return slip_send(self, rank, AM_HEAD, length, &slip);
 }
 
 static void bulk_give_up(ucx_outgoing_t *outgoing)
