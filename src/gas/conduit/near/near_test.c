@@ -236,6 +236,44 @@ static void test_ended_before(void)
     close(ends[1]);
 }
 
+/* A rank that is killed within a message: what it had sent before comes, and what others send. */
+static void test_killed_within_a_message(void)
+{
+    inbox_t boxes[3];
+    near_t *a = open_rank(0, 3, &boxes[0]), *b = open_rank(1, 3, &boxes[1]);
+    near_link_t *link = link_of(b, a, 0);
+    near_card_t card;
+    int status;
+    pid_t child;
+
+    near_card(a, &card);
+    send_bytes(link, 1, "x", 1);
+    child = fork();
+    if (child == 0) {
+        near_link_t *mine = near_open(open_rank(2, 3, &boxes[2]), 0, &card);
+
+        for (unsigned i = 0; i < 5; i++)
+            send_bytes(mine, 2, "yy", 2);
+        memset(near_begin(mine, 5000), 0xFF, 5000);
+        raise(SIGKILL);
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+    CHECK(near_arm(a) == GAS_BUSY);
+    for (unsigned i = 0; i < 1000; i++) {
+        send_bytes(link, 1, "x", 1);
+        near_poll(a);
+        near_poll(b);
+    }
+    while (near_poll(a) > 0)
+        ;
+    CHECK(boxes[0].from[1] == 1001 && boxes[0].from[2] == 5);
+    CHECK(near_arm(a) == GAS_OK);
+    send_bytes(link, 1, "x", 1);
+    CHECK(rings(a) && near_poll(a) == 1);
+    near_destroy(a);
+    near_destroy(b);
+}
+
 /* Writes for ever: short messages and such as take many lines, all of one value. */
 static void write_for_ever(int rank, const near_card_t *card)
 {
@@ -308,6 +346,7 @@ int main(void)
     RUN(test_failed);
     RUN(test_wrong_card);
     RUN(test_ended_before);
+    RUN(test_killed_within_a_message);
     RUN(test_killed_writers);
     return 0;
 }
