@@ -261,8 +261,9 @@ static void test_memory_that_cannot_be_read(void)
 /* ---- nonsense ---- */
 
 /* Heads that speak of an offer that there is not; the memory they point at is the sender's. */
-static uint64_t fake_memory[8];
+static uint64_t fake_memory[2 * MIB / sizeof(uint64_t)];
 #define FAKE_PROOF UINT64_C(0x1234567890)
+#define HERE 2 /* as an address: that of `fake_memory` */
 
 /* What `fake_memory` has, as the random number and then a gas_iov_t; and what the head says. */
 static const struct nonsense {
@@ -273,7 +274,7 @@ static const struct nonsense {
 } nonsense[] = {
     {0, 0, 0, 8, -1, false},                                    /* another number */
     {UCX_PROOF_MOVED(FAKE_PROOF), 1, 2 * MIB, 8, -1, false},    /* copies that are nowhere */
-    {UCX_PROOF_MOVED(FAKE_PROOF), 0, 1, 8, -1, false},          /* of another length */
+    {UCX_PROOF_MOVED(FAKE_PROOF), HERE, 1, 8, -1, false},       /* of another length */
     {UCX_PROOF_MOVED(FAKE_PROOF), 0, 0, UINT32_MAX, -1, false}, /* places that are nowhere */
     {FAKE_PROOF, 0, 0, 8, 0, false},                            /* no process */
     {FAKE_PROOF, 0, 0, 8, INT32_MAX, false},                    /* another that there is not */
@@ -298,7 +299,7 @@ static void send_nonsense(gas_job_t *job, const struct nonsense *what)
     char bytes[WIRE_HEAD_MAX + sizeof(seed) + sizeof(direct) + sizeof(place)], *at = bytes;
 
     fake_memory[0] = what->proof;
-    fake_memory[1] = what->at;
+    fake_memory[1] = what->at == HERE ? (uintptr_t)fake_memory : what->at;
     fake_memory[2] = what->length;
     gas_job_lock(job);
     head.id = (uint32_t)conduit_of(job)->peers[0].sent++;
