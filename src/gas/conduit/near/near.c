@@ -17,8 +17,9 @@
  * A message that is too long for one record goes in pieces, each but the last with NEAR_MORE, and
  * is put together by the reader.
  *
- * What others write is not trusted further than that it is bytes of their messages: a ring that is
- * broken is not read any more.
+ * What others write is not trusted further than that it is bytes of their messages. Of a ring in
+ * which a message cannot be told from the next one, or taken for want of memory, nothing is read
+ * any more; others may wait for what is lost with it, so the job is ended.
  */
 #include "near.h"
 
@@ -26,6 +27,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -136,7 +138,7 @@ static gas_status_t make_memory(near_t *near)
     return GAS_OK;
 }
 
-gas_status_t near_create(const gas_boot_t *boot, near_deliver_fn deliver, void *arg, near_t **near)
+gas_status_t near_create(gas_boot_t *boot, near_deliver_fn deliver, void *arg, near_t **near)
 {
     uint32_t count = count_ranks(boot);
     near_t *self;
@@ -156,6 +158,7 @@ gas_status_t near_create(const gas_boot_t *boot, near_deliver_fn deliver, void *
         close(memory);
         return gas_error(GAS_ERR_NO_MEMORY, "no memory for the ranks of this host");
     }
+    self->boot = boot;
     self->deliver = deliver;
     self->arg = arg;
     self->count = count;
@@ -267,11 +270,22 @@ static bool append(near_source_t *source, const ring_record_t *record)
     return true;
 }
 
-/* A piece of a message. Without memory for it nothing of that rank can be understood any more. */
+static void give_up(near_t *near, near_source_t *source, const char *why)
+{
+    char text[128];
+
+    source->reader.broken = true;
+    source->failed = true;
+    snprintf(text, sizeof(text), "rank %d cannot go on: a message of rank %d %s", near->boot->rank,
+             source->rank, why);
+    near->boot->ops->abort(near->boot, 1, text);
+}
+
+/* A piece of a message that has more than one. */
 static void take_piece(near_t *near, near_source_t *source, const ring_record_t *record)
 {
     if (!append(source, record)) {
-        source->reader.broken = true;
+        give_up(near, source, "has no room in its memory");
         return;
     }
     if ((record->tag & NEAR_MORE) != 0)
@@ -295,6 +309,8 @@ static unsigned read_ring(near_t *near, near_source_t *source)
         ring_pop(&source->reader, &record);
         done++;
     }
+    if (source->reader.broken && !source->failed)
+        give_up(near, source, "is none: its shared memory was overwritten");
     return done;
 }
 

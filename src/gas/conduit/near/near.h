@@ -41,9 +41,10 @@ typedef struct near_card {
 /* Called with each message; `bytes` are valid until it returns. It may send, but not poll. */
 typedef void (*near_deliver_fn)(void *arg, int source, unsigned kind, char *bytes, size_t length);
 
-/* *near: NULL with GAS_OK if there is no other rank on this host, or the system has no memory that
- * could be shared so. */
-gas_status_t near_create(const gas_boot_t *boot, near_deliver_fn deliver, void *arg, near_t **near);
+/* `boot` outlives it, and is told to end the job if a message has to be given up. *near: NULL with
+ * GAS_OK if there is no other rank on this host, or the system has no memory that could be shared
+ * so. */
+gas_status_t near_create(gas_boot_t *boot, near_deliver_fn deliver, void *arg, near_t **near);
 
 /* Waits for nothing: what near_backlog() counts is lost. */
 void near_destroy(near_t *near);

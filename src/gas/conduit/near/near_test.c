@@ -38,13 +38,26 @@ static void take(void *arg, int source, unsigned kind, char *bytes, size_t lengt
         memcpy(inbox->copy, bytes, length);
 }
 
+static unsigned ended;
+
+static gas_status_t end_job(gas_boot_t *boot, int code, const char *text)
+{
+    (void)boot;
+    CHECK(code == 1 && strstr(text, "rank 0 cannot go on: a message of rank 1") == text);
+    ended++;
+    return GAS_OK;
+}
+
+static const gas_boot_ops_t boot_ops = {.abort = end_job};
+
 static near_t *open_rank(int rank, int size, inbox_t *inbox)
 {
-    gas_boot_t boot = {.rank = rank, .size = size, .one_host = 1};
+    static gas_boot_t boots[WRITERS + 2];
     near_t *near;
 
+    boots[rank] = (gas_boot_t){.ops = &boot_ops, .rank = rank, .size = size, .one_host = 1};
     memset(inbox, 0, sizeof(*inbox));
-    CHECK(near_create(&boot, take, inbox, &near) == GAS_OK && near != NULL);
+    CHECK(near_create(&boots[rank], take, inbox, &near) == GAS_OK && near != NULL);
     return near;
 }
 
@@ -236,6 +249,23 @@ static void test_ended_before(void)
     close(ends[1]);
 }
 
+/* Somebody has written where only ring_writer_t should: the job is told to end, once. */
+static void test_overwritten(void)
+{
+    inbox_t boxes[2];
+    near_t *a = open_rank(0, 2, &boxes[0]), *b = open_rank(1, 2, &boxes[1]);
+    near_link_t *link = link_of(b, a, 0);
+    char *at;
+
+    send_bytes(link, 1, "x", 1);
+    at = near_begin(link, 1);
+    memset(at - 4, 0x7F, 4);
+    CHECK(near_poll(a) == 1 && boxes[0].count == 1 && ended == 1);
+    CHECK(near_poll(a) == 0 && near_arm(a) == GAS_OK && ended == 1);
+    near_destroy(a);
+    near_destroy(b);
+}
+
 /* A rank that is killed within a message: what it had sent before comes, and what others send. */
 static void test_killed_within_a_message(void)
 {
@@ -346,6 +376,7 @@ int main(void)
     RUN(test_failed);
     RUN(test_wrong_card);
     RUN(test_ended_before);
+    RUN(test_overwritten);
     RUN(test_killed_within_a_message);
     RUN(test_killed_writers);
     return 0;

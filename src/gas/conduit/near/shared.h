@@ -52,6 +52,7 @@ typedef struct near_source {
 
 /* Ranks are known by their places on the host, from 0. Guarded by the conduit lock. */
 struct near {
+    gas_boot_t *boot;
     near_deliver_fn deliver;
     void *arg;
     near_control_t *control; /* this rank's own, and its memory behind it */
