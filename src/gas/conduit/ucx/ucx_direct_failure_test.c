@@ -263,25 +263,32 @@ static void test_memory_that_cannot_be_read(void)
 /* Heads that speak of an offer that there is not; the memory they point at is the sender's. */
 static uint64_t fake_memory[2 * MIB / sizeof(uint64_t)];
 #define FAKE_PROOF UINT64_C(0x1234567890)
+#define FAKE_MOVED UCX_PROOF_MOVED(FAKE_PROOF)
 #define HERE 2 /* as an address: that of `fake_memory` */
+#define NOWHERE 8
 
 /* What `fake_memory` has, as the random number and then a gas_iov_t; and what the head says. */
 static const struct nonsense {
-    uint64_t proof, at, length;
+    uint64_t proof, copy, length;
+    uint64_t proof_at, place;
     uint32_t places;
     int32_t pid; /* -1: the sender's */
-    bool at_nothing;
 } nonsense[] = {
-    {0, 0, 0, 8, -1, false},                                    /* another number */
-    {UCX_PROOF_MOVED(FAKE_PROOF), 1, 2 * MIB, 8, -1, false},    /* copies that are nowhere */
-    {UCX_PROOF_MOVED(FAKE_PROOF), HERE, 1, 8, -1, false},       /* of another length */
-    {UCX_PROOF_MOVED(FAKE_PROOF), 0, 0, UINT32_MAX, -1, false}, /* places that are nowhere */
-    {FAKE_PROOF, 0, 0, 8, 0, false},                            /* no process */
-    {FAKE_PROOF, 0, 0, 8, INT32_MAX, false},                    /* another that there is not */
-    {FAKE_PROOF, 0, 0, 8, -1, true},                            /* a number that is nowhere */
-    {FAKE_PROOF, 0, 0, 8, -1, false},                           /* a buffer that is nowhere */
+    {0, 0, 0, HERE, HERE, 8, -1},                      /* another number */
+    {FAKE_MOVED, NOWHERE, 2 * MIB, HERE, HERE, 8, -1}, /* copies that are nowhere */
+    {FAKE_MOVED, HERE, 1, HERE, HERE, 8, -1},          /* of another length */
+    {FAKE_MOVED, 0, 0, HERE, HERE, UINT32_MAX, -1},    /* places that are nowhere */
+    {FAKE_PROOF, 0, 0, HERE, HERE, 8, 0},              /* no process */
+    {FAKE_PROOF, 0, 0, HERE, HERE, 8, INT32_MAX},      /* another that there is not */
+    {FAKE_PROOF, 0, 0, NOWHERE, HERE, 8, -1},          /* a number that is nowhere */
+    {FAKE_PROOF, 0, 0, HERE, NOWHERE, 8, -1},          /* a buffer that is nowhere */
 };
 enum { NONSENSE = sizeof(nonsense) / sizeof(nonsense[0]) };
+
+static uint64_t address(uint64_t what)
+{
+    return what == HERE ? (uintptr_t)fake_memory : what;
+}
 
 static void send_nonsense(gas_job_t *job, const struct nonsense *what)
 {
@@ -293,13 +300,13 @@ static void send_nonsense(gas_job_t *job, const struct nonsense *what)
                         .direct = true};
     wire_direct_t direct = {.pid = what->pid < 0 ? getpid() : what->pid,
                             .places = what->places,
-                            .proof_at = what->at_nothing ? 8 : (uint64_t)(uintptr_t)fake_memory,
+                            .proof_at = address(what->proof_at),
                             .proof = FAKE_PROOF};
-    wire_place_t place = {.at = 4096, .length = 2 * MIB};
+    wire_place_t place = {.at = address(what->place), .length = 2 * MIB};
     char bytes[WIRE_HEAD_MAX + sizeof(seed) + sizeof(direct) + sizeof(place)], *at = bytes;
 
     fake_memory[0] = what->proof;
-    fake_memory[1] = what->at == HERE ? (uintptr_t)fake_memory : what->at;
+    fake_memory[1] = address(what->copy);
     fake_memory[2] = what->length;
     gas_job_lock(job);
     head.id = (uint32_t)conduit_of(job)->peers[0].sent++;
