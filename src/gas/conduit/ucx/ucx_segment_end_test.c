@@ -174,6 +174,7 @@ static void too_large_body(gas_job_t *job)
     CHECK(gas_segment_attach(job, (size_t)shm.f_bavail * shm.f_frsize + MIB) == GAS_ERR_NO_MEMORY);
     CHECK(strstr(gas_error_text(), "/dev/shm has ") != NULL);
     CHECK(gas_segment_attach(job, 4096) == GAS_OK);
+    ranks_barrier(job); /* who asks between the two is told of the first */
     CHECK(number_at(job, 0, 0) == 0);
     ranks_barrier(job);
 }
