@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import codec_things as things
+import numpy as np
 import pytest
 from codeckit import EXAMPLES, arrays, dumps, loads
 from hypothesis import given, settings
@@ -52,3 +55,79 @@ def test_hostile_sizes_and_depths() -> None:
         loads(one * 100_000 + b"\x02")
     with pytest.raises(pygas.ProtocolError, match="not there"):
         loads(b"\x01\x00")
+
+
+def number(value: int) -> bytes:
+    groups = [value >> shift & 0x7F for shift in range(0, max(value.bit_length(), 1), 7)]
+    return bytes([group | 0x80 for group in groups[:-1]] + groups[-1:])
+
+
+def reference(
+    owner: bytes, index: bytes, generation: bytes, traits: bytes, slots: bytes, name: bytes
+) -> bytes:
+    tag = dumps(pygas.Proxy([]))[:1]
+    return tag + owner + index + generation + traits + slots + bytes([len(name)]) + name
+
+
+@pytest.mark.ranks(2)
+def test_references_to_shared_objects() -> None:
+    class Plain:
+        pass
+
+    me, there = number(pygas.MYTHREAD), number(1 - pygas.MYTHREAD)
+    for value in ([], {}, Plain(), np.zeros(3), print, 1.5):
+        proxy = pygas.Proxy(value)
+        data = dumps(proxy)
+        assert type(loads(data)) is type(proxy)
+        assert loads(data) is not proxy
+        for end in range(len(data)):
+            with pytest.raises(pygas.ProtocolError):
+                loads(data[:end])
+        with pytest.raises(pygas.ProtocolError):
+            loads(data + b"\0")
+    one, none = b"\x01", b"\0"
+    sound = {
+        "owner": me,
+        "index": one,
+        "generation": one,
+        "traits": number(1 << 2),
+        "slots": one,
+        "name": b"Thing",
+    }
+    for part, most in (("owner", 31), ("index", 32), ("generation", 32), ("traits", 18)):
+        for bad in (b"\x80\0", b"\x81\0", number(1 << most), b"\xff" * 20 + one):
+            with pytest.raises(pygas.ProtocolError):
+                loads(reference(**(sound | {part: bad})))
+    for wrong in (
+        {"traits": number(1 << 2 | 3)},  # no such mode
+        {"traits": number(1 << 18), "slots": one * 17},  # slots that nobody can have
+        {"traits": number((1 << 18) - 1), "slots": one * 10},  # fewer than that: the name's bytes
+        {"slots": none},
+        {"name": b"Th\0ng"},
+        {"name": b"\xff\xfe"},
+    ):
+        with pytest.raises(pygas.ProtocolError):
+            loads(reference(**(sound | wrong)))
+    for owner in (2, 3, 127, 128, 2**24, 2**31 - 1):
+        with pytest.raises(ReferenceError, match=f"rank {owner} in a job of 2"):
+            loads(reference(**(sound | {"owner": number(owner)})))
+    for owner in (me, there):
+        for half in (2**20, 2**32 - 1):
+            with pytest.raises(ReferenceError, match="no shared object"):
+                loads(reference(**(sound | {"owner": owner, "index": number(half)})))
+            with pytest.raises(ReferenceError, match="no shared object"):
+                loads(reference(**(sound | {"owner": owner, "generation": number(half)})))
+    pygas.barrier()
+
+
+@pytest.mark.ranks(2)
+def test_references_with_any_byte_changed() -> None:
+    proxy = pygas.Proxy({})
+    data = dumps(proxy)
+    for place in range(1, len(data)):
+        for byte in range(256):
+            changed = data[:place] + bytes([byte]) + data[place + 1 :]
+            with contextlib.suppress(pygas.ProtocolError, ReferenceError):
+                loads(changed)
+    assert type(loads(data)) is type(proxy)
+    pygas.barrier()

@@ -1,5 +1,7 @@
 #include "heads.h"
 
+#include "numbers.h"
+
 /* The first byte: how the payload is laid out, and what else is small. */
 #define KIND_BITS 3
 #define HAS_REFERENCES 0x08u
@@ -25,14 +27,6 @@ typedef struct reader {
     bool failed;
 } reader_t;
 
-static uint8_t *put_number(uint8_t *at, uint64_t number)
-{
-    for (; number >= 0x80; number >>= 7)
-        *at++ = (uint8_t)(number | 0x80);
-    *at++ = (uint8_t)number;
-    return at;
-}
-
 static uint8_t get_byte(reader_t *reader)
 {
     if (reader->at == reader->end) {
@@ -42,41 +36,26 @@ static uint8_t get_byte(reader_t *reader)
     return *reader->at++;
 }
 
-/* A number of up to `bits` bits. */
 static uint64_t get_number(reader_t *reader, unsigned bits)
 {
-    uint64_t number = 0;
+    uint64_t number;
 
-    for (unsigned shift = 0; shift < bits; shift += 7) {
-        uint8_t byte = get_byte(reader);
-
-        number |= (uint64_t)(byte & 0x7F) << shift;
-        if ((byte & 0x80) == 0) {
-            reader->failed |= number >> (bits - 1) >> 1 != 0;
-            return number;
-        }
-    }
-    reader->failed = true;
-    return 0;
-}
-
-/* An id of two halves, an index and a generation, both mostly small. */
-static uint8_t *put_id(uint8_t *at, uint64_t id)
-{
-    return put_number(put_number(at, (uint32_t)id), id >> 32);
+    reader->failed |= !pg_number_get(&reader->at, reader->end, bits, &number);
+    return number;
 }
 
 static uint64_t get_id(reader_t *reader)
 {
-    uint64_t index = get_number(reader, 32);
+    uint64_t id = 0;
 
-    return get_number(reader, 32) << 32 | index;
+    reader->failed |= !pg_id_get(&reader->at, reader->end, &id);
+    return id;
 }
 
 /* The number and whether its spelling follows, which is the rest of the head. */
 static uint8_t *put_name(uint8_t *at, const pg_name_t *name)
 {
-    at = put_number(at, (uint64_t)name->number << 1 | (name->length > 0));
+    at = pg_number_put(at, (uint64_t)name->number << 1 | (name->length > 0));
     memcpy(at, name->bytes, name->length);
     return at + name->length;
 }
@@ -118,11 +97,11 @@ size_t pg_request_head_put(const pg_request_head_t *head, uint8_t bytes[PG_HEAD_
                       (head->cancellable ? CANCELLABLE : 0));
     *at++ = (uint8_t)(head->op | (head->name.number > 0 ? HAS_NAME : 0) |
                       (has_origin ? HAS_ORIGIN : 0));
-    at = put_id(at, head->call);
+    at = pg_id_put(at, head->call);
     if (pg_op_has_object(head->op))
-        at = put_id(at, head->object);
+        at = pg_id_put(at, head->object);
     if (has_origin)
-        at = put_number(put_number(at, head->thread), head->depth);
+        at = pg_number_put(pg_number_put(at, head->thread), head->depth);
     if (head->name.number > 0)
         at = put_name(at, &head->name);
     return (size_t)(at - bytes);
@@ -148,7 +127,7 @@ bool pg_request_head_get(pg_request_head_t *head, const void *bytes, size_t leng
 size_t pg_reply_head_put(const pg_reply_head_t *head, uint8_t bytes[PG_HEAD_MAX])
 {
     bytes[0] = (uint8_t)(wire_byte(&head->wire) | head->outcome << OUTCOME_SHIFT);
-    return (size_t)(put_id(bytes + 1, head->call) - bytes);
+    return (size_t)(pg_id_put(bytes + 1, head->call) - bytes);
 }
 
 bool pg_reply_head_get(pg_reply_head_t *head, const void *bytes, size_t length)
