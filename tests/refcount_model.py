@@ -95,6 +95,11 @@ class State(NamedTuple):
     drafts: tuple[Draft, ...] = ()  # sorted
 
 
+def _portion(weight: int) -> int:
+    """Return what a holder gives away of its weight: a power of two, one half at most."""
+    return 1 << (weight // 2).bit_length() - 1
+
+
 @dataclasses.dataclass(frozen=True)
 class Model:
     """A configuration; the flags below `crashes` are mistakes, to see that they are found."""
@@ -191,7 +196,7 @@ class Model:
                 continue
             for target in range(self.size):
                 if target != source and not self._knows_dead(state, source, target):
-                    part = 1 if target == OWNER else rank.weight // 2
+                    part = 1 if target == OWNER else _portion(rank.weight)
                     left = rank.weight - (0 if self.split_for_nothing else part)
                     after = self._set(spent, source, weight=left)
                     yield (

@@ -31,13 +31,16 @@
 #define PG_WEIGHT_LOW ((uint64_t)1 << 16)
 
 /* With more than this a rank gives away one part in 256, so that it can pass on thousands of
- * references; with less, one half. */
+ * references; with less, one half. But always a power of two, the next one that is not more: so the
+ * weight of a reference is one byte in its message (references.h). */
 #define PG_WEIGHT_FINE ((uint64_t)1 << 24)
 
-/* What to give away of `weight`; 0: it cannot be split. */
+/* What to give away of `weight`, a power of two; 0: it cannot be split. */
 static inline uint64_t pg_weight_portion(uint64_t weight)
 {
-    return weight > PG_WEIGHT_FINE ? weight >> 8 : weight >> 1;
+    uint64_t most = weight > PG_WEIGHT_FINE ? weight >> 8 : weight >> 1;
+
+    return most > 0 ? (uint64_t)1 << (63u - (unsigned)__builtin_clzll(most)) : 0;
 }
 
 #endif
