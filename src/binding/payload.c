@@ -203,9 +203,9 @@ pg_wire_t pg_payload_wire(const pg_payload_t *payload)
 typedef struct laid_data {
     const void *bytes;
     size_t length;
-    char *joined;         /* where they were copied to; NULL: the stream alone, where it is */
-    char *table;          /* in `joined`; NULL: no references */
-    uint32_t references;  /* its rows */
+    char *joined; /* where they were copied to; NULL: the stream alone, where it is */
+    char *table;  /* in `joined`; NULL: no references */
+    size_t table_size;
     char room[LAID_ROOM]; /* `joined`, if that is enough */
 } laid_data_t;
 
@@ -213,7 +213,7 @@ typedef struct laid_data {
 static int lay_data(laid_data_t *data, pg_payload_t *payload, int destination, size_t stream,
                     bool last)
 {
-    size_t lands = stream + (size_t)payload->encoding.count;
+    size_t lands = stream + (size_t)payload->encoding.count, room;
 
     data->bytes = payload->bytes.buf;
     data->length = stream;
@@ -221,9 +221,10 @@ static int lay_data(laid_data_t *data, pg_payload_t *payload, int destination, s
     if (payload->encoding.count == 0 && payload->shared.count == 0)
         return 0;
     data->length = lands;
+    room = lands;
     if (payload->shared.count > 0)
-        data->length += pg_references_size(&payload->shared);
-    data->joined = data->length <= sizeof(data->room) ? data->room : malloc(data->length);
+        room += pg_reference_table_room(payload->shared.count);
+    data->joined = room <= sizeof(data->room) ? data->room : malloc(room);
     data->bytes = data->joined;
     if (data->joined == NULL) {
         PyErr_NoMemory();
@@ -235,8 +236,8 @@ static int lay_data(laid_data_t *data, pg_payload_t *payload, int destination, s
         data->joined[stream + (size_t)i] = (char)pg_land_of(payload->encoding.views[i].obj);
     if (payload->shared.count > 0) {
         data->table = data->joined + lands;
-        data->references = payload->shared.count;
-        pg_references_write(&payload->shared, destination, data->table, last);
+        data->table_size = pg_references_write(&payload->shared, destination, data->table, last);
+        data->length += data->table_size;
     }
     return 0;
 }
@@ -245,7 +246,7 @@ static int lay_data(laid_data_t *data, pg_payload_t *payload, int destination, s
 static void laid_data_free(laid_data_t *data, int destination, bool sent)
 {
     if (!sent && data->table != NULL)
-        pg_references_unwrite(data->table, data->references, destination);
+        pg_references_unwrite(data->table, data->table_size, destination);
     if (data->joined != data->room)
         free(data->joined);
 }

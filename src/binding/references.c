@@ -6,9 +6,10 @@
  * stay good until its table has been written for the last time. From then on the weight in the
  * message does: it was taken before they were let go of, under the same hold of the lock. On the
  * other side the table itself holds them from the arrival of the message, in whose memory each row
- * has been overwritten with what became of it. Proxies take them over when they are decoded, one
- * row each (pg_references_take()); a payload that may be decoded again, or sent on, moves them all
- * out of the table and keeps them (pg_references_read()).
+ * has been overwritten with what became of it: nothing is allocated in the handler, and whoever
+ * looks for the table of the same message again finds it so. Proxies take them over when they are
+ * decoded, one row each (pg_references_take()); a payload that may be decoded again, or sent on,
+ * moves them all out of the table and keeps them (pg_references_read()).
  *
  * Locks: one hold of a table's lock for all rows of a message, exports and imports one after the
  * other and never both; recount's rounds are joined before that, as joining takes both. That the
@@ -22,7 +23,8 @@
 #include "recount.h"
 #include "weight.h"
 
-#include <stddef.h>
+static_assert((PG_WEIGHT_MINT & (PG_WEIGHT_MINT - 1)) == 0, "what a row can say");
+static_assert(sizeof(uintptr_t) <= sizeof(uint64_t), "an import's address is noted in its row");
 
 static _Thread_local pg_references_t *collecting;
 
@@ -76,7 +78,7 @@ static bool reserve(pg_references_t *references, uint32_t more)
         return true;
     }
     capacity = capacity * 2 > wanted ? capacity * 2 : wanted;
-    items = capacity <= UINT32_MAX / sizeof(pg_reference_row_t)
+    items = capacity <= UINT32_MAX / (PG_REFERENCE_ROW + PG_REFERENCE_ROUND)
                 ? realloc(was_room ? NULL : references->items, capacity * sizeof(*items))
                 : NULL;
     if (items == NULL) {
@@ -111,22 +113,9 @@ int pg_references_note(pg_proxy_t *proxy, uint64_t *id)
     return 0;
 }
 
-static void put_row(char *table, uint32_t index, const pg_reference_row_t *row)
-{
-    memcpy(table + index * sizeof(*row), row, sizeof(*row));
-}
-
-static pg_reference_row_t row_of(const char *table, uint32_t index)
-{
-    pg_reference_row_t row;
-
-    memcpy(&row, table + index * sizeof(row), sizeof(row));
-    return row;
-}
-
 /* The rows of this rank's objects, under one hold of the lock. How many that are. */
-static uint32_t write_exports(const pg_references_t *references, int destination, char *table,
-                              bool last)
+static uint32_t write_exports(const pg_references_t *references, int destination,
+                              const pg_reference_table_t *table, bool last)
 {
     uint64_t weight = destination == pg.rank ? 1 : PG_WEIGHT_MINT;
     uint32_t written = 0;
@@ -141,7 +130,7 @@ static uint32_t write_exports(const pg_references_t *references, int destination
         row.weight = pg_exports_mint_locked(row.id, weight, destination, &row.round);
         if (last)
             pg_exports_unpin_locked(row.id);
-        put_row(table, i, &row);
+        pg_reference_row_put(table, i, &row);
         written++;
     }
     pg_exports_unlock();
@@ -150,8 +139,8 @@ static uint32_t write_exports(const pg_references_t *references, int destination
 
 /* The rows of other ranks' objects. Those that have weight enough come under one hold of the lock;
  * the others may wait for their owners. */
-static void write_imports(const pg_references_t *references, int destination, char *table,
-                          bool last)
+static void write_imports(const pg_references_t *references, int destination,
+                          const pg_reference_table_t *table, bool last)
 {
     uint32_t rare = 0;
 
@@ -164,7 +153,7 @@ static void write_imports(const pg_references_t *references, int destination, ch
             continue;
         row.owner = (uint32_t)import->owner;
         row.weight = pg_import_split_locked(import, destination, &row.round);
-        put_row(table, i, &row);
+        pg_reference_row_put(table, i, &row);
         if (row.weight == 0)
             rare++;
         else if (last)
@@ -173,36 +162,42 @@ static void write_imports(const pg_references_t *references, int destination, ch
     pg_imports_unlock();
     for (uint32_t i = 0; rare > 0; i++) {
         pg_import_t *import = references->items[i].import;
-        pg_reference_row_t row = row_of(table, i);
+        pg_reference_row_t row;
 
-        if (import == NULL || row.weight > 0)
+        if (import == NULL || !pg_reference_row_get(table, i, &row) || row.weight > 0)
             continue;
         row.weight = pg_import_split(import, destination, &row.round);
-        put_row(table, i, &row);
+        pg_reference_row_put(table, i, &row);
         if (last)
             pg_import_unref(import);
         rare--;
     }
 }
 
-void pg_references_write(pg_references_t *references, int destination, char *table, bool last)
+size_t pg_references_write(pg_references_t *references, int destination, char *memory, bool last)
 {
     uint32_t count = references->count, written = 0;
+    pg_reference_table_t table;
 
+    pg_reference_table_begin(&table, memory, count);
     if (references->items[0].import == NULL || count > 1)
-        written = write_exports(references, destination, table, last);
+        written = write_exports(references, destination, &table, last);
     if (written < count)
-        write_imports(references, destination, table, last);
-    memcpy(table + count * sizeof(pg_reference_row_t), &count, sizeof(count));
+        write_imports(references, destination, &table, last);
+    pg_reference_table_end(&table);
     if (last)
         forget(references);
+    return table.size;
 }
 
-void pg_references_unwrite(const char *table, uint32_t count, int destination)
+void pg_references_unwrite(const char *memory, size_t size, int destination)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        pg_reference_row_t row = row_of(table, i);
+    pg_reference_table_t table = {.count = 0};
+    pg_reference_row_t row;
 
+    pg_reference_table_find(&table, memory, size);
+    for (uint32_t i = 0; i < table.count; i++) {
+        pg_reference_row_get(&table, i, &row);
         if (row.owner == (uint32_t)pg.rank)
             pg_exports_release(row.id, row.weight, destination, row.round);
         else
@@ -210,46 +205,30 @@ void pg_references_unwrite(const char *table, uint32_t count, int destination)
     }
 }
 
-bool pg_reference_table_find(pg_reference_table_t *table, const void *data, size_t length)
-{
-    uint32_t count;
-
-    if (length < sizeof(count))
-        return false;
-    length -= sizeof(count);
-    memcpy(&count, (const char *)data + length, sizeof(count));
-    if (count > length / sizeof(pg_reference_row_t))
-        return false;
-    table->count = count;
-    table->next = 0;
-    table->size = count * sizeof(pg_reference_row_t) + sizeof(count);
-    table->rows = (char *)data + length - count * sizeof(pg_reference_row_t);
-    return true;
-}
-
-/* What has become of a row that was taken in; in its place. */
-typedef struct taken {
-    uint64_t id;         /* of an object of this rank, pinned; PG_EXPORTS_NO_ID: it has gone */
-    pg_import_t *import; /* else a reference to it; NULL: there is none to be had */
-    uint32_t owner;
-    bool is_here;
+/* What has become of a row that was taken in; the code in its place. */
+typedef enum taken {
+    TAKEN_OVER = PG_REFERENCE_NOTE, /* by pg_references_take() */
+    TAKEN_EXPORT,    /* word: the id of an object of this rank, pinned; PG_EXPORTS_NO_ID: gone */
+    TAKEN_IMPORT,    /* word: the address of an import, to which this is a reference */
+    TAKEN_NO_MEMORY, /* for an import */
+    TAKEN_MALFORMED,
 } taken_t;
 
-_Static_assert(sizeof(taken_t) <= sizeof(pg_reference_row_t) &&
-                   offsetof(taken_t, owner) == offsetof(pg_reference_row_t, owner),
-               "a row is taken in in its place");
-
-static void put_taken(const pg_reference_table_t *table, uint32_t index, const taken_t *taken)
+static void put_taken(const pg_reference_table_t *table, uint32_t index, uint32_t owner,
+                      taken_t taken, uint64_t word)
 {
-    memcpy(table->rows + index * sizeof(pg_reference_row_t), taken, sizeof(*taken));
+    pg_reference_place_put(table, index, (pg_reference_place_t){word, owner, (uint8_t)taken});
 }
 
-static taken_t taken_of(const pg_reference_table_t *table, uint32_t index)
+/* True if the place holds a *reference. */
+static inline bool holds(pg_reference_place_t place, pg_reference_t *reference)
 {
-    taken_t taken;
+    pg_import_t *import = NULL;
 
-    memcpy(&taken, table->rows + index * sizeof(pg_reference_row_t), sizeof(taken));
-    return taken;
+    if (place.code == TAKEN_IMPORT)
+        import = (pg_import_t *)(uintptr_t)place.word;
+    *reference = (pg_reference_t){import != NULL ? import->id : place.word, import};
+    return place.code == TAKEN_EXPORT || import != NULL;
 }
 
 /* Joins the rounds that the weights come from. How many of the rows are about this rank's objects.
@@ -259,44 +238,53 @@ static uint32_t look_through(const pg_reference_table_t *table)
     uint32_t here = 0;
 
     for (uint32_t i = 0; i < table->count; i++) {
-        pg_reference_row_t row = row_of(table->rows, i);
-
-        pg_recount_see(row.round);
-        here += row.owner == (uint32_t)pg.rank;
+        pg_recount_see(pg_reference_round_get(table, i));
+        here += pg_reference_place_get(table, i).owner == (uint32_t)pg.rank;
     }
     return here;
 }
 
 static void take_in_exports(const pg_reference_table_t *table, int source)
 {
+    pg_reference_row_t row;
+
     pg_exports_lock();
     for (uint32_t i = 0; i < table->count; i++) {
-        pg_reference_row_t row = row_of(table->rows, i);
-        taken_t taken = {.id = row.id, .owner = row.owner, .is_here = true};
+        bool is_sound = pg_reference_row_get(table, i, &row);
+        taken_t taken = TAKEN_MALFORMED;
+        uint64_t id = row.id;
 
         if (row.owner != (uint32_t)pg.rank)
             continue;
-        if (!pg_exports_pin_locked(row.id))
-            taken.id = PG_EXPORTS_NO_ID; /* whoever uses it will be told */
-        pg_exports_release_locked(row.id, row.weight, source, row.round);
-        put_taken(table, i, &taken);
+        if (is_sound) {
+            taken = TAKEN_EXPORT;
+            if (!pg_exports_pin_locked(row.id))
+                id = PG_EXPORTS_NO_ID; /* whoever uses it will be told */
+            pg_exports_release_locked(row.id, row.weight, source, row.round);
+        }
+        put_taken(table, i, row.owner, taken, id);
     }
     pg_exports_unlock();
 }
 
 static void take_in_imports(const pg_reference_table_t *table, int source)
 {
+    pg_reference_row_t row;
+
     pg_imports_lock();
     for (uint32_t i = 0; i < table->count; i++) {
-        pg_reference_row_t row = row_of(table->rows, i);
-        taken_t taken = {.id = row.id, .owner = row.owner};
+        bool is_sound = pg_reference_row_get(table, i, &row) && row.owner < (uint32_t)pg.size;
+        taken_t taken = TAKEN_MALFORMED;
+        pg_import_t *import = NULL;
 
         if (row.owner == (uint32_t)pg.rank)
-            continue; /* done already: a taken_t has its owner where a row has it */
-        if (row.owner < (uint32_t)pg.size)
-            taken.import =
+            continue; /* done already */
+        if (is_sound) {
+            import =
                 pg_import_receive_locked((int)row.owner, row.id, row.weight, source, row.round);
-        put_taken(table, i, &taken);
+            taken = import != NULL ? TAKEN_IMPORT : TAKEN_NO_MEMORY;
+        }
+        put_taken(table, i, row.owner, taken, (uintptr_t)import);
     }
     pg_imports_unlock();
 }
@@ -311,23 +299,19 @@ void pg_references_arrived(const pg_reference_table_t *table, int source)
         take_in_imports(table, source);
 }
 
-static inline bool holds(const taken_t *taken)
-{
-    return taken->is_here || taken->import != NULL;
-}
-
 int pg_references_check(const pg_reference_table_t *table)
 {
     for (uint32_t i = 0; i < table->count; i++) {
-        taken_t taken = taken_of(table, i);
+        uint8_t code = pg_reference_place_get(table, i).code;
 
-        if (holds(&taken))
-            continue;
-        if (taken.owner < (uint32_t)pg.size)
+        if (code == TAKEN_NO_MEMORY) {
             PyErr_NoMemory();
-        else
-            pg_malformed("a reference to a rank that does not exist");
-        return -1;
+            return -1;
+        }
+        if (code == TAKEN_MALFORMED) {
+            pg_malformed("the owner or the weight of a shared object");
+            return -1;
+        }
     }
     return 0;
 }
@@ -340,42 +324,37 @@ int pg_references_read(pg_references_t *references, const pg_reference_table_t *
         pg_references_refuse(table);
         return -1;
     }
-    for (uint32_t i = 0; i < table->count; i++) {
-        taken_t taken = taken_of(table, i);
-
-        references->items[references->count++] = (pg_reference_t){taken.id, taken.import};
-    }
+    for (uint32_t i = 0; i < table->count; i++)
+        if (holds(pg_reference_place_get(table, i), &references->items[references->count]))
+            references->count++;
     return 0;
 }
 
 bool pg_references_take(pg_reference_table_t *table, int owner, uint64_t id,
                         pg_reference_t *reference)
 {
-    taken_t taken = {0};
     uint32_t i;
 
     for (i = table->next; i < table->count; i++) {
-        taken = taken_of(table, i);
-        if (taken.id == id && taken.owner == (uint32_t)owner && holds(&taken))
+        pg_reference_place_t place = pg_reference_place_get(table, i);
+
+        if (place.owner == (uint32_t)owner && holds(place, reference) && reference->id == id)
             break;
     }
     if (i == table->count) {
         table->next = i; /* it is not what a sender writes, so do not look through it again */
         return false;
     }
-    *reference = (pg_reference_t){taken.id, taken.import};
-    put_taken(table, i, &(taken_t){0});
+    put_taken(table, i, (uint32_t)owner, TAKEN_OVER, 0);
     table->next = i + 1;
     return true;
 }
 
 void pg_references_refuse(const pg_reference_table_t *table)
 {
-    for (uint32_t i = 0; i < table->count; i++) {
-        taken_t taken = taken_of(table, i);
-        pg_reference_t reference = {taken.id, taken.import};
+    pg_reference_t reference;
 
-        if (holds(&taken))
+    for (uint32_t i = 0; i < table->count; i++)
+        if (holds(pg_reference_place_get(table, i), &reference))
             let_go(&reference);
-    }
 }

@@ -14,14 +14,7 @@
 
 #include "imports.h"
 #include "proxy.h"
-
-/* One row of the table on the wire; behind the last one stands their number, 32 bits. */
-typedef struct pg_reference_row {
-    uint64_t id;
-    uint64_t weight;
-    uint32_t owner;
-    uint32_t round; /* of the sender, when it gave the weight away (recount.h) */
-} pg_reference_row_t;
+#include "reference_table.h"
 
 typedef struct pg_reference {
     uint64_t id;         /* of an object of this rank, whose entry is pinned */
@@ -53,31 +46,15 @@ void pg_references_collected(pg_references_t *references);
  */
 int pg_references_note(pg_proxy_t *proxy, uint64_t *id);
 
-static inline size_t pg_references_size(const pg_references_t *references)
-{
-    return references->count * sizeof(pg_reference_row_t) + sizeof(references->count);
-}
-
-/* Writes the table for a message to `destination`, pg_references_size() bytes. `last`: they are
- * written for the last time, and let go of. Attached, after pg_enter(); blocks as
- * pg_import_split(). */
-void pg_references_write(pg_references_t *references, int destination, char *table, bool last);
+/* Writes the table for a message to `destination` into `memory`, which has room for it
+ * (pg_reference_table_room()), and returns its size. `last`: they are written for the last time,
+ * and let go of. Attached, after pg_enter(); blocks as pg_import_split(). */
+size_t pg_references_write(pg_references_t *references, int destination, char *memory, bool last);
 
 /* The message to `destination` could not be sent: takes back what the table gives away. */
-void pg_references_unwrite(const char *table, uint32_t count, int destination);
+void pg_references_unwrite(const char *memory, size_t size, int destination);
 
-/* A table that has arrived. All zero: there is none. */
-typedef struct pg_reference_table {
-    char *rows; /* not aligned */
-    uint32_t count;
-    uint32_t next; /* where pg_references_take() looks first */
-    size_t size;   /* of all of it, in bytes */
-} pg_reference_table_t;
-
-/* The table at the end of `data`. False if there is no sound one. */
-bool pg_reference_table_find(pg_reference_table_t *table, const void *data, size_t length);
-
-/* Takes over what the table gives, which came from `source`; the table holds it, until
+/* Takes over what a table gives that has come from `source`; the table holds it, until
  * pg_references_read() or pg_references_refuse() is called. Once for each table, and before all
  * that follow. Any thread, also inside handlers. */
 void pg_references_arrived(const pg_reference_table_t *table, int source);
