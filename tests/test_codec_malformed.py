@@ -62,11 +62,8 @@ def number(value: int) -> bytes:
     return bytes([group | 0x80 for group in groups[:-1]] + groups[-1:])
 
 
-def reference(
-    owner: bytes, index: bytes, generation: bytes, traits: bytes, slots: bytes, name: bytes
-) -> bytes:
-    tag = dumps(pygas.Proxy([]))[:1]
-    return tag + owner + index + generation + traits + slots + bytes([len(name)]) + name
+def reference(**parts: bytes) -> bytes:
+    return dumps(pygas.Proxy([]))[:1] + b"".join(parts.values())
 
 
 @pytest.mark.ranks(2)
@@ -74,7 +71,7 @@ def test_references_to_shared_objects() -> None:
     class Plain:
         pass
 
-    me, there = number(pygas.MYTHREAD), number(1 - pygas.MYTHREAD)
+    me, there = (number(rank << 2) for rank in (pygas.MYTHREAD, 1 - pygas.MYTHREAD))
     for value in ([], {}, Plain(), np.zeros(3), print, 1.5):
         proxy = pygas.Proxy(value)
         data = dumps(proxy)
@@ -90,27 +87,30 @@ def test_references_to_shared_objects() -> None:
         "owner": me,
         "index": one,
         "generation": one,
-        "traits": number(1 << 2),
+        "which": one,
         "slots": one,
+        "length": b"\x05",
         "name": b"Thing",
     }
-    for part, most in (("owner", 31), ("index", 32), ("generation", 32), ("traits", 18)):
+    sizes = {"owner": 33, "index": 32, "generation": 32, "which": 16, "length": 12}
+    for part, most in sizes.items():
         for bad in (b"\x80\0", b"\x81\0", number(1 << most), b"\xff" * 20 + one):
             with pytest.raises(pygas.ProtocolError):
                 loads(reference(**(sound | {part: bad})))
     for wrong in (
-        {"traits": number(1 << 2 | 3)},  # no such mode
-        {"traits": number(1 << 18), "slots": one * 17},  # slots that nobody can have
-        {"traits": number((1 << 18) - 1), "slots": one * 10},  # fewer than that: the name's bytes
+        {"owner": number(pygas.MYTHREAD << 2 | 3)},  # no such mode
+        {"which": number(1 << 16), "slots": one * 17},  # slots that nobody can have
+        {"which": number((1 << 16) - 1), "slots": one * 10},  # fewer than it says
         {"slots": none},
+        {"length": b"\x06"},
         {"name": b"Th\0ng"},
-        {"name": b"\xff\xfe"},
+        {"name": b"Thi\xff\xfe"},
     ):
         with pytest.raises(pygas.ProtocolError):
             loads(reference(**(sound | wrong)))
     for owner in (2, 3, 127, 128, 2**24, 2**31 - 1):
         with pytest.raises(ReferenceError, match=f"rank {owner} in a job of 2"):
-            loads(reference(**(sound | {"owner": number(owner)})))
+            loads(reference(**(sound | {"owner": number(owner << 2)})))
     for owner in (me, there):
         for half in (2**20, 2**32 - 1):
             with pytest.raises(ReferenceError, match="no shared object"):

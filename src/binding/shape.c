@@ -9,6 +9,9 @@
  * for each class and each time that a class is changed. Free-threaded builds do without: a class
  * may be changed between the looks at its slots and at its tag.
  *
+ * `known` remembers shapes by what stands for them in a stream: a Proxy that arrives is mostly of a
+ * class that was seen before, and to make the key of `shapes` takes longer than all the rest of it.
+ *
  * Whoever is given a shape holds it, as a Proxy does: it counts among `proxies`. So a thread that
  * drops shapes leaves it alone. Types are made outside the mutex, since code of anybody may run
  * meanwhile; if two threads make the same, the first to enter it in the table wins.
@@ -17,22 +20,25 @@
 
 #include "compat.h"
 #include "proxy_slots.h"
+#include "shape_wire.h"
 
 _Static_assert(PG_SLOT_COUNT <= 64 * PG_SHAPE_WORDS, "a shape needs more words");
 
 #define SHAPES_MOST 1024
 #define LATELY 512 /* askings */
 #define RECENT 256
+#define KNOWN 256
 
 static struct {
     PyObject *module;
-    pg_mutex_t mutex; /* guards the next four, and `used` of the shapes */
+    pg_mutex_t mutex; /* guards the next five, and `used` of the shapes */
     uint64_t askings;
     Py_ssize_t limit; /* of shapes, before those are dropped that are not needed */
     struct {
         unsigned version;
         pg_shape_t *shape;
     } recent[RECENT];
+    pg_shape_t *known[KNOWN];
     PyObject *shapes;                       /* dict: (name, words) -> the type; plain keys only */
     PyObject *special_names[PG_SLOT_COUNT]; /* by slot; NULL for slots that are none */
 } table;
@@ -222,6 +228,7 @@ static PyObject *take_out_unneeded(void)
         failed = PyList_Append(unneeded, type) < 0 || PyDict_DelItem(table.shapes, key) < 0;
     }
     memset(table.recent, 0, sizeof(table.recent));
+    memset(table.known, 0, sizeof(table.known));
     table.limit = PyDict_GET_SIZE(table.shapes) * 2;
     if (table.limit < SHAPES_MOST)
         table.limit = SHAPES_MOST;
@@ -244,13 +251,49 @@ static int drop_shapes(void)
     return failed ? -1 : 0;
 }
 
+/* Where the shape is that these bytes stand for, if it is known. */
+static pg_shape_t **known_at(const uint8_t *wire, size_t length)
+{
+    uint64_t hash = length, word;
+
+    for (size_t done = 0; done < length; done += sizeof(word)) {
+        size_t left = length - done;
+
+        word = 0;
+        memcpy(&word, wire + done, left < sizeof(word) ? left : sizeof(word));
+        hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
+        hash ^= hash >> 32;
+    }
+    return &table.known[hash % KNOWN];
+}
+
+static void hold_locked(pg_shape_t *shape)
+{
+    pg_shape_hold(shape);
+    shape->used = ++table.askings;
+}
+
 /* The shape of a type in the table, held. Under the mutex. */
-static pg_shape_t *hold_locked(PyObject *type)
+static pg_shape_t *found_locked(PyObject *type)
 {
     pg_shape_t *shape = shape_of_type(type);
 
-    pg_shape_hold(shape);
-    shape->used = ++table.askings;
+    hold_locked(shape);
+    *known_at(shape->wire, shape->wire_length) = shape;
+    return shape;
+}
+
+pg_shape_t *pg_shape_known(const uint8_t *wire, size_t length)
+{
+    pg_shape_t *shape;
+
+    pg_mutex_lock(&table.mutex);
+    shape = *known_at(wire, length);
+    if (shape != NULL && shape->wire_length == length && memcmp(shape->wire, wire, length) == 0)
+        hold_locked(shape);
+    else
+        shape = NULL;
+    pg_mutex_unlock(&table.mutex);
     return shape;
 }
 
@@ -263,7 +306,7 @@ static pg_shape_t *look_up(PyObject *key, bool *full)
     pg_mutex_lock(&table.mutex);
     type = PyDict_GetItemWithError(table.shapes, key);
     if (type != NULL)
-        shape = hold_locked(type);
+        shape = found_locked(type);
     *full = PyDict_GET_SIZE(table.shapes) >= table.limit;
     pg_mutex_unlock(&table.mutex);
     return shape;
@@ -279,15 +322,17 @@ static pg_shape_t *enter(PyObject *key, PyTypeObject *type)
     pg_mutex_lock(&table.mutex);
     entered = PyDict_SetDefault(table.shapes, key, (PyObject *)type);
     if (entered != NULL)
-        shape = hold_locked(entered);
+        shape = found_locked(entered);
     pg_mutex_unlock(&table.mutex);
     return shape;
 }
 
 static pg_shape_t *make_shape(PyObject *key, const char *name, const uint64_t *slots)
 {
-    pg_shape_t *shape = PyMem_Calloc(1, sizeof(*shape) + strlen(name) + 1);
+    size_t length = strlen(name) + 1;
+    pg_shape_t *shape = PyMem_Calloc(1, sizeof(*shape) + length + pg_shape_wire_room(name));
     PyTypeObject *type;
+    uint8_t *wire;
 
     if (shape == NULL) {
         PyErr_NoMemory();
@@ -295,6 +340,8 @@ static pg_shape_t *make_shape(PyObject *key, const char *name, const uint64_t *s
     }
     shape->name = strcpy((char *)(shape + 1), name);
     memcpy(shape->slots, slots, sizeof(shape->slots));
+    shape->wire = wire = (uint8_t *)(shape + 1) + length;
+    shape->wire_length = pg_shape_wire_put(wire, name, slots);
     type = give_type(shape);
     if (type == NULL)
         return NULL;

@@ -33,7 +33,9 @@ typedef enum pg_slot {
 
 typedef struct pg_shape {
     uint64_t slots[PG_SHAPE_WORDS];
-    const char *name; /* of the class, as the interpreter shows it in messages (tp_name) */
+    const char *name;    /* of the class, as the interpreter shows it in messages (tp_name) */
+    const uint8_t *wire; /* what stands for it in a stream (shape_wire.h) */
+    size_t wire_length;
     PyTypeObject *type;
     atomic_size_t proxies; /* how many there are, and others that hold it */
     uint64_t used;         /* when it was last asked for, in askings; the table's */
@@ -62,6 +64,10 @@ pg_shape_t *pg_shape_of(PyObject *object);
 
 /* The shape that came over the wire, likewise. NULL with an exception. */
 pg_shape_t *pg_shape_get(const char *name, const uint64_t slots[PG_SHAPE_WORDS]);
+
+/* The same if these bytes are what stands for it in a stream, and it was asked for lately; else
+ * NULL, without an exception. */
+pg_shape_t *pg_shape_known(const uint8_t *wire, size_t length);
 
 static inline void pg_shape_hold(pg_shape_t *shape)
 {
