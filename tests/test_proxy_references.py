@@ -270,3 +270,26 @@ def test_cycles_of_proxies_are_collected() -> None:
     del thing
     gc.collect()
     assert gone() is None
+
+
+def told_of(proxies: list[Any]) -> list[tuple[str, int]]:
+    return [(type(p).__name__, len(p)) for p in proxies]
+
+
+@pytest.mark.ranks(2, timeout=120)
+@on_rank_0
+def test_classes_come_again_after_others() -> None:
+    """More classes than are remembered, whose names and slots are in part the same."""
+
+    def some(number: int) -> Any:
+        sizes = {"__len__": lambda _: number}
+        if number % 3 == 0:
+            sizes["__contains__"] = lambda *_: False
+        return pygas.Proxy(type(f"Class{number // 2}", (), sizes)())
+
+    there = pygas.at(1)
+    kept = [some(number) for number in range(10)]
+    for start in [*range(10, 4000, 100), *range(10, 4000, 700)]:
+        numbers = range(start, start + 100)
+        expected = [(f"Class{number // 2}", number) for number in (*numbers, *range(10))]
+        assert there.call(told_of, [*(some(number) for number in numbers), *kept]) == expected
