@@ -249,20 +249,27 @@ static void test_settled_before_it_is_read(void)
     }
 }
 
-/* The sender does so when three pieces of it have been read. */
-static void settled_midway_body(gas_job_t *job)
+/* Settles and changes what it sends between step 1, when some of it has been read, and step 2. */
+static void send_and_settle(gas_job_t *job, uint32_t count, size_t length)
 {
     parcel_sent_t sent;
+
+    parcel_send(job, 1, PARCEL_KEEP, 1, count, length, true, &sent);
+    step_await(1);
+    CHECK(gas_bulk_settle(job) == GAS_OK);
+    parcel_change(&sent, 99);
+    step_set(2);
+    parcel_await_sent(job, &sent);
+}
+
+/* Three pieces of it have been read. */
+static void settled_midway_body(gas_job_t *job)
+{
     parcel_t *parcel;
 
     ranks_barrier(job);
     if (gas_job_rank(job) == 0) {
-        parcel_send(job, 1, PARCEL_KEEP, 1, 2, LARGE / 2, true, &sent);
-        step_await(1);
-        CHECK(gas_bulk_settle(job) == GAS_OK);
-        parcel_change(&sent, 99);
-        step_set(2);
-        parcel_await_sent(job, &sent);
+        send_and_settle(job, 2, LARGE / 2);
     } else {
         gas_job_lock(job);
         parcel = parcel_poll_for(job, 0);
@@ -289,17 +296,11 @@ static void test_settled_while_it_is_read(void)
 static void settled_among_body(gas_job_t *job)
 {
     enum { COUNT = 300, MOST = 40000 };
-    parcel_sent_t sent;
     parcel_t *parcel;
 
     ranks_barrier(job);
     if (gas_job_rank(job) == 0) {
-        parcel_send(job, 1, PARCEL_KEEP, 1, COUNT, 1001, true, &sent);
-        step_await(1);
-        CHECK(gas_bulk_settle(job) == GAS_OK);
-        parcel_change(&sent, 99);
-        step_set(2);
-        parcel_await_sent(job, &sent);
+        send_and_settle(job, COUNT, 1001);
     } else {
         ucx_read_t read = {.count = COUNT};
 
