@@ -49,7 +49,7 @@ bool pg_reference_table_find(pg_reference_table_t *table, const void *data, size
         if (count < COUNT_LONG)
             return false;
     }
-    if (count > left / each)
+    if (count * (uint64_t)each > left)
         return false;
     left -= count * each;
     *table =
