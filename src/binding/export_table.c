@@ -1,6 +1,6 @@
 #include "export_table.h"
 
-pg_export_table_t pg_export_table = {.lock = PTHREAD_MUTEX_INITIALIZER};
+pg_export_table_t pg_export_table;
 
 static uint32_t *bucket_of(const PyObject *object)
 {

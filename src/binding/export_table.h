@@ -7,9 +7,8 @@
 #ifndef PYGAS_BINDING_EXPORT_TABLE_H
 #define PYGAS_BINDING_EXPORT_TABLE_H
 
+#include "leaf_lock.h"
 #include "state.h"
-
-#include <pthread.h>
 
 typedef struct pg_export_entry {
     PyObject *object; /* NULL: free */
@@ -24,7 +23,7 @@ typedef struct pg_export_entry {
 } pg_export_entry_t;
 
 typedef struct pg_export_table {
-    pthread_mutex_t lock;
+    pg_leaf_lock_t lock;
     pg_export_entry_t *entries;
     uint32_t *buckets; /* by the object's address: index + 1 of the first; as many as `capacity` */
     uint32_t capacity; /* a power of two */

@@ -41,7 +41,7 @@ static PyObject *next_dead(gas_home_t **home)
 {
     PyObject *object = NULL;
 
-    pthread_mutex_lock(&pg_export_table.lock);
+    pg_leaf_lock_take(&pg_export_table.lock);
     while (object == NULL && exports.dying != 0) {
         uint32_t index = exports.dying - 1;
         pg_export_entry_t *entry = &pg_export_table.entries[index];
@@ -53,7 +53,7 @@ static PyObject *next_dead(gas_home_t **home)
     }
     if (object == NULL)
         exports.reclaiming = false;
-    pthread_mutex_unlock(&pg_export_table.lock);
+    pg_leaf_lock_give(&pg_export_table.lock);
     return object;
 }
 
@@ -121,7 +121,7 @@ static void bury_if_dead(pg_export_entry_t *entry)
 
 void pg_exports_lock(void)
 {
-    pthread_mutex_lock(&pg_export_table.lock);
+    pg_leaf_lock_take(&pg_export_table.lock);
 }
 
 void pg_exports_unlock(void)
@@ -129,7 +129,7 @@ void pg_exports_unlock(void)
     bool garbage = exports.garbage;
 
     exports.garbage = false;
-    pthread_mutex_unlock(&pg_export_table.lock);
+    pg_leaf_lock_give(&pg_export_table.lock);
     if (garbage)
         hurry();
 }
@@ -167,7 +167,7 @@ int pg_exports_pin_object(PyObject *object, gas_home_t *home, uint64_t *id)
     char *where = where_now();
     int64_t index;
 
-    pthread_mutex_lock(&pg_export_table.lock);
+    pg_leaf_lock_take(&pg_export_table.lock);
     index = pg_export_table_enter(object, home);
     if (index >= 0) {
         pg_export_entry_t *entry = &pg_export_table.entries[index];
@@ -179,7 +179,7 @@ int pg_exports_pin_object(PyObject *object, gas_home_t *home, uint64_t *id)
             where = NULL;
         }
     }
-    pthread_mutex_unlock(&pg_export_table.lock);
+    pg_leaf_lock_give(&pg_export_table.lock);
     free(where);
     if (index >= 0)
         return 0;
@@ -232,10 +232,10 @@ gas_home_t *pg_exports_home(uint64_t id)
 
     if (!atomic_load_explicit(&pg_export_table.any_home, memory_order_relaxed))
         return NULL;
-    pthread_mutex_lock(&pg_export_table.lock);
+    pg_leaf_lock_take(&pg_export_table.lock);
     entry = pg_export_table_find(id);
     home = entry != NULL ? gas_home_ref(entry->home) : NULL;
-    pthread_mutex_unlock(&pg_export_table.lock);
+    pg_leaf_lock_give(&pg_export_table.lock);
     return home;
 }
 
@@ -352,9 +352,9 @@ bool pg_exports_has(uint64_t id)
 {
     bool has;
 
-    pthread_mutex_lock(&pg_export_table.lock);
+    pg_leaf_lock_take(&pg_export_table.lock);
     has = pg_export_table_find(id) != NULL;
-    pthread_mutex_unlock(&pg_export_table.lock);
+    pg_leaf_lock_give(&pg_export_table.lock);
     return has;
 }
 
@@ -362,9 +362,9 @@ size_t pg_exports_count(void)
 {
     size_t count;
 
-    pthread_mutex_lock(&pg_export_table.lock);
+    pg_leaf_lock_take(&pg_export_table.lock);
     count = pg_export_table.count;
-    pthread_mutex_unlock(&pg_export_table.lock);
+    pg_leaf_lock_give(&pg_export_table.lock);
     return count;
 }
 
@@ -373,10 +373,10 @@ void pg_exports_clear(void)
     pg_export_entry_t *entries;
     uint32_t capacity;
 
-    pthread_mutex_lock(&pg_export_table.lock);
+    pg_leaf_lock_take(&pg_export_table.lock);
     entries = pg_export_table_clear(&capacity);
     exports.dying = 0;
-    pthread_mutex_unlock(&pg_export_table.lock);
+    pg_leaf_lock_give(&pg_export_table.lock);
     for (uint32_t i = 0; i < capacity; i++) {
         free(entries[i].where);
         Py_XDECREF(entries[i].object);
@@ -390,7 +390,7 @@ pg_export_t *pg_exports_list(size_t *count)
     pg_export_t *list;
     size_t used = 0;
 
-    pthread_mutex_lock(&pg_export_table.lock);
+    pg_leaf_lock_take(&pg_export_table.lock);
     list = malloc((pg_export_table.count + 1) * sizeof(*list));
     for (uint32_t i = 0; list != NULL && i < pg_export_table.capacity; i++) {
         pg_export_entry_t *entry = &pg_export_table.entries[i];
@@ -403,7 +403,7 @@ pg_export_t *pg_exports_list(size_t *count)
                                          .home = gas_home_ref(entry->home),
                                          .where = entry->where};
     }
-    pthread_mutex_unlock(&pg_export_table.lock);
+    pg_leaf_lock_give(&pg_export_table.lock);
     *count = used;
     if (list == NULL)
         PyErr_NoMemory();
@@ -432,5 +432,5 @@ void pg_exports_trace(PyObject *where)
 
 void pg_exports_after_fork(void)
 {
-    pthread_mutex_init(&pg_export_table.lock, NULL);
+    pg_leaf_lock_give(&pg_export_table.lock);
 }

@@ -78,18 +78,18 @@ int pg_grant_ask(pg_import_t *import)
     gas_status_t status = GAS_OK;
     bool asked;
 
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     asked = import->is_asked;
     import->is_asked = true;
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
     if (!asked)
         status = pg_portions_send(pg.job, import->owner, PG_HANDLER_WEIGHT_ASK, 0, &portion, 1);
     if (status == GAS_OK)
         return 0;
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     import->is_asked = false;
     pg_grant_over(import);
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
     pg_raise_status(status);
     return -1;
 }
@@ -100,13 +100,13 @@ void pg_grant_await(pg_import_t *import)
     bool waits;
 
     gas_event_init(&waiter.event);
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     waits = import->is_asked;
     if (waits) {
         waiter.next = pg_import_table.waiters;
         pg_import_table.waiters = &waiter;
     }
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
     if (waits)
         pg_wait_landing(&waiter.event);
 }

@@ -1,6 +1,6 @@
 #include "import_table.h"
 
-pg_import_table_t pg_import_table = {.lock = PTHREAD_MUTEX_INITIALIZER};
+pg_import_table_t pg_import_table;
 
 static bool grow(void)
 {

@@ -10,14 +10,13 @@
 #define PYGAS_BINDING_IMPORT_TABLE_H
 
 #include "imports.h"
+#include "leaf_lock.h"
 #include "weight.h"
-
-#include <pthread.h>
 
 typedef struct pg_import_waiter pg_import_waiter_t; /* grants.c's */
 
 typedef struct pg_import_table {
-    pthread_mutex_t lock;
+    pg_leaf_lock_t lock;
     pg_import_t **buckets;
     size_t capacity; /* of buckets: a power of two */
     size_t entries;  /* in the table */

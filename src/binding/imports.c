@@ -6,7 +6,7 @@
 
 void pg_imports_lock(void)
 {
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
 }
 
 void pg_imports_unlock(void)
@@ -14,7 +14,7 @@ void pg_imports_unlock(void)
     bool listed = pg_import_table.news;
 
     pg_import_table.news = false;
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
     if (listed)
         pg_hurry();
 }
@@ -52,14 +52,14 @@ pg_import_t *pg_import_find(int owner, uint64_t id)
 {
     pg_import_t *import;
 
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     import = pg_import_table_find(owner, id);
     /* One that is gone and still referred to: what is done with it will tell. */
     if (import != NULL && (import->weight > 0 || (import->is_gone && import->count > 0)))
         add_reference(import);
     else
         import = NULL;
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
     return import;
 }
 
@@ -67,10 +67,10 @@ static bool has_weight(pg_import_t *import, bool *gone)
 {
     bool has;
 
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     has = import->weight > 0;
     *gone = import->is_gone;
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
     return has;
 }
 
@@ -79,11 +79,11 @@ pg_import_t *pg_import_obtain(int owner, uint64_t id)
     pg_import_t *import;
     bool gone = false;
 
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     import = find_or_insert(owner, id);
     if (import != NULL)
         add_reference(import);
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
     if (import == NULL) {
         PyErr_NoMemory();
         return NULL;
@@ -105,9 +105,9 @@ pg_import_t *pg_import_obtain(int owner, uint64_t id)
 
 void pg_import_ref(pg_import_t *import)
 {
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     add_reference(import);
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
 }
 
 void pg_import_unref_locked(pg_import_t *import)
@@ -132,9 +132,9 @@ static uint32_t count_sent(int destination)
 {
     uint32_t round;
 
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     round = pg_recount_sent(pg_import_table.ledger, destination);
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
     return round;
 }
 
@@ -162,14 +162,14 @@ uint64_t pg_import_split(pg_import_t *import, int destination, uint32_t *round)
     bool low, gone;
 
     for (;;) {
-        pthread_mutex_lock(&pg_import_table.lock);
+        pg_leaf_lock_take(&pg_import_table.lock);
         portion = portion_for(import, destination);
         import->weight -= portion;
         low = import->weight < PG_WEIGHT_LOW && !import->is_asked;
         gone = import->is_gone;
         if (portion > 0 || gone)
             *round = pg_recount_sent(pg_import_table.ledger, destination);
-        pthread_mutex_unlock(&pg_import_table.lock);
+        pg_leaf_lock_give(&pg_import_table.lock);
         if (low && !gone && pg_grant_ask(import) < 0) {
             PyErr_Clear(); /* its owner cannot be reached: who uses it will be told */
             if (portion == 0)
@@ -199,10 +199,10 @@ void pg_import_give_back(int owner, uint64_t id, uint64_t weight, int destinatio
 
 void pg_import_look(pg_import_t *import, uint32_t *count, uint64_t *weight)
 {
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     *count = import->count;
     *weight = import->weight;
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
 }
 
 void pg_import_sever(pg_import_t *import)
@@ -219,9 +219,9 @@ size_t pg_imports_count(void)
 {
     size_t count;
 
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     count = pg_import_table.count;
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
     return count;
 }
 
@@ -230,20 +230,20 @@ pg_import_t *pg_imports_list(size_t *count)
     pg_import_t *copies;
     size_t used = 0;
 
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     copies = malloc((pg_import_table.entries + 1) * sizeof(*copies));
     for (size_t i = 0; copies != NULL && i < pg_import_table.capacity; i++)
         for (const pg_import_t *import = pg_import_table.buckets[i]; import != NULL;
              import = import->next)
             copies[used++] = *import;
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
     *count = used;
     return copies;
 }
 
 void pg_imports_owner_failed(int owner)
 {
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     for (size_t i = 0; i < pg_import_table.capacity; i++)
         for (pg_import_t *import = pg_import_table.buckets[i]; import != NULL;
              import = import->next)
@@ -252,7 +252,7 @@ void pg_imports_owner_failed(int owner)
                 import->is_gone = true;
                 pg_grant_over(import);
             }
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
 }
 
 pg_holding_t *pg_imports_record_locked(size_t *count)
@@ -283,13 +283,13 @@ bool pg_imports_init(void)
 
 void pg_imports_clear(void)
 {
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     pg_import_table.listed = NULL;
     atomic_store(&pg_import_table.pending, false);
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
 }
 
 void pg_imports_after_fork(void)
 {
-    pthread_mutex_init(&pg_import_table.lock, NULL);
+    pg_leaf_lock_give(&pg_import_table.lock);
 }

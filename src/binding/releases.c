@@ -105,7 +105,7 @@ static size_t take_batch(pg_import_t **listed, bool all, pg_portion_t *portions,
     size_t count = 0;
 
     *owner = (*listed)->owner;
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     while (*listed != NULL && (*listed)->owner == *owner && count < BATCH_MOST) {
         pg_import_t *import = *listed;
         bool dead;
@@ -120,14 +120,14 @@ static size_t take_batch(pg_import_t **listed, bool all, pg_portion_t *portions,
         if (dead)
             free(import);
     }
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
     return count;
 }
 
 /* The end of a flush: lists again what could not be sent. */
 static void relist(pg_import_t *listed)
 {
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     pg_import_table.flushes--;
     while (listed != NULL) {
         pg_import_t *import = listed;
@@ -136,7 +136,7 @@ static void relist(pg_import_t *listed)
         import->is_listed = false;
         pg_import_table_list(import);
     }
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
 }
 
 static void flush(bool all)
@@ -144,13 +144,13 @@ static void flush(bool all)
     pg_portion_t portions[BATCH_MOST];
     pg_import_t *listed;
 
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     listed = pg_import_table.listed;
     pg_import_table.listed =
         NULL; /* they go on being marked as listed: nobody else touches the links */
     pg_import_table.flushes++;
     atomic_store(&pg_import_table.pending, false);
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
     listed = sorted(listed);
     while (listed != NULL) {
         uint32_t round = 0;
@@ -178,9 +178,9 @@ bool pg_imports_are_flushed(void)
 {
     bool flushed;
 
-    pthread_mutex_lock(&pg_import_table.lock);
+    pg_leaf_lock_take(&pg_import_table.lock);
     flushed = pg_import_table.listed == NULL && pg_import_table.flushes == 0;
-    pthread_mutex_unlock(&pg_import_table.lock);
+    pg_leaf_lock_give(&pg_import_table.lock);
     return flushed;
 }
 
