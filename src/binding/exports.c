@@ -206,22 +206,22 @@ bool pg_exports_pin(uint64_t id)
     return pinned;
 }
 
-void pg_exports_unpin_locked(uint64_t id)
+static void drop_pin(pg_export_entry_t *entry)
 {
-    pg_export_entry_t *entry = pg_export_table_find(id);
-
-    if (entry == NULL)
-        return;
     entry->pins--;
     bury_if_dead(entry);
 }
 
 void pg_exports_unpin(uint64_t id)
 {
+    pg_export_entry_t *entry;
+
     if (atomic_load(&pg.phase) == PG_FORKED)
         return; /* the table is the parent's */
     pg_exports_lock();
-    pg_exports_unpin_locked(id);
+    entry = pg_export_table_find(id);
+    if (entry != NULL)
+        drop_pin(entry);
     pg_exports_unlock();
 }
 
@@ -251,10 +251,8 @@ static PyObject *get(uint64_t id, gas_home_t **home, bool pinned)
     if (entry != NULL) {
         object = Py_NewRef(entry->object);
         *home = gas_home_ref(entry->home);
-        if (pinned) {
-            entry->pins--;
-            bury_if_dead(entry);
-        }
+        if (pinned)
+            drop_pin(entry);
     }
     pg_exports_unlock();
     if (object == NULL)
@@ -273,21 +271,26 @@ PyObject *pg_exports_redeem(uint64_t id, gas_home_t **home)
     return get(id, home, true);
 }
 
-uint64_t pg_exports_mint_locked(uint64_t id, uint64_t weight, int destination, uint32_t *round)
+uint64_t pg_exports_mint_locked(uint64_t id, uint64_t weight, int destination, bool unpin,
+                                uint32_t *round)
 {
     pg_export_entry_t *entry = pg_export_table_find(id);
 
     *round = pg_recount_sent(exports.ledger, destination);
-    if (entry == NULL || entry->weight > UINT64_MAX - weight)
+    if (entry == NULL)
         return 0;
+    if (entry->weight > UINT64_MAX - weight)
+        weight = 0;
     entry->weight += weight;
+    if (unpin)
+        drop_pin(entry);
     return weight;
 }
 
 uint64_t pg_exports_mint(uint64_t id, uint64_t weight, int destination, uint32_t *round)
 {
     pg_exports_lock();
-    weight = pg_exports_mint_locked(id, weight, destination, round);
+    weight = pg_exports_mint_locked(id, weight, destination, false, round);
     pg_exports_unlock();
     return weight;
 }

@@ -58,10 +58,10 @@ void pg_exports_lose(uint64_t id, uint64_t weight);
 void pg_exports_lock(void);
 void pg_exports_unlock(void);
 
-/* As their namesakes, under that lock. */
+/* As their namesakes, under that lock; `unpin`: and then unpins the entry. */
 bool pg_exports_pin_locked(uint64_t id);
-void pg_exports_unpin_locked(uint64_t id);
-uint64_t pg_exports_mint_locked(uint64_t id, uint64_t weight, int destination, uint32_t *round);
+uint64_t pg_exports_mint_locked(uint64_t id, uint64_t weight, int destination, bool unpin,
+                                uint32_t *round);
 void pg_exports_release_locked(uint64_t id, uint64_t weight, int source, uint32_t round);
 
 /* Under that lock: the id and the weight of each entry that has some, by rising index, in memory to

@@ -5,20 +5,12 @@
 #define COUNT_SHIFT 1
 #define COUNT_LONG 127u /* the number stands before it */
 
-static bool has_rounds(const pg_reference_table_t *table)
-{
-    for (uint32_t i = 0; i < table->count; i++)
-        if (pg_reference_round_get(table, i) != 0)
-            return true;
-    return false;
-}
-
 void pg_reference_table_end(pg_reference_table_t *table)
 {
     char *at = table->rounds;
     uint32_t count = table->count < COUNT_LONG ? table->count : COUNT_LONG;
 
-    if (has_rounds(table))
+    if (table->any_round != 0)
         at += (size_t)table->count * PG_REFERENCE_ROUND;
     else
         table->rounds = NULL;

@@ -26,8 +26,9 @@ typedef struct pg_reference_table {
     char *rows;
     char *rounds; /* NULL: all are 0 */
     uint32_t count;
-    uint32_t next; /* for pg_references_take(): where it looks first */
-    size_t size;   /* of all of it, in bytes */
+    uint32_t next;      /* for pg_references_take(): where it looks first */
+    uint32_t any_round; /* of one that is being written: 0 if all are */
+    size_t size;        /* of all of it, in bytes */
 } pg_reference_table_t;
 
 /* The most bytes that a table of `count` rows takes. */
@@ -88,13 +89,14 @@ typedef struct pg_reference_row {
     uint32_t round; /* of the sender, when it gave the weight away (recount.h) */
 } pg_reference_row_t;
 
-static inline void pg_reference_row_put(const pg_reference_table_t *table, uint32_t index,
+static inline void pg_reference_row_put(pg_reference_table_t *table, uint32_t index,
                                         const pg_reference_row_t *row)
 {
     uint8_t code = row->weight > 0 ? (uint8_t)(1 + __builtin_ctzll(row->weight)) : 0;
 
     pg_reference_place_put(table, index, (pg_reference_place_t){row->id, row->owner, code});
     memcpy(table->rounds + (size_t)index * PG_REFERENCE_ROUND, &row->round, sizeof(row->round));
+    table->any_round |= row->round;
 }
 
 static inline uint32_t pg_reference_round_get(const pg_reference_table_t *table, uint32_t index)

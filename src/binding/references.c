@@ -115,7 +115,7 @@ int pg_references_note(pg_proxy_t *proxy, uint64_t *id)
 
 /* The rows of this rank's objects, under one hold of the lock. How many that are. */
 static uint32_t write_exports(const pg_references_t *references, int destination,
-                              const pg_reference_table_t *table, bool last)
+                              pg_reference_table_t *table, bool last)
 {
     uint64_t weight = destination == pg.rank ? 1 : PG_WEIGHT_MINT;
     uint32_t written = 0;
@@ -127,9 +127,7 @@ static uint32_t write_exports(const pg_references_t *references, int destination
 
         if (reference->import != NULL)
             continue;
-        row.weight = pg_exports_mint_locked(row.id, weight, destination, &row.round);
-        if (last)
-            pg_exports_unpin_locked(row.id);
+        row.weight = pg_exports_mint_locked(row.id, weight, destination, last, &row.round);
         pg_reference_row_put(table, i, &row);
         written++;
     }
@@ -140,7 +138,7 @@ static uint32_t write_exports(const pg_references_t *references, int destination
 /* The rows of other ranks' objects. Those that have weight enough come under one hold of the lock;
  * the others may wait for their owners. */
 static void write_imports(const pg_references_t *references, int destination,
-                          const pg_reference_table_t *table, bool last)
+                          pg_reference_table_t *table, bool last)
 {
     uint32_t rare = 0;
 
@@ -237,10 +235,10 @@ static uint32_t look_through(const pg_reference_table_t *table)
 {
     uint32_t here = 0;
 
-    for (uint32_t i = 0; i < table->count; i++) {
+    for (uint32_t i = 0; table->rounds != NULL && i < table->count; i++)
         pg_recount_see(pg_reference_round_get(table, i));
+    for (uint32_t i = 0; i < table->count; i++)
         here += pg_reference_place_get(table, i).owner == (uint32_t)pg.rank;
-    }
     return here;
 }
 
